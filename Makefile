@@ -1,0 +1,109 @@
+# Everything that is done with this repository: `make` alone lists it.
+# Needs Python 3.10 or newer and make; `make test` also node and npm, for the reference statsd server.
+
+PYTHON ?= python3
+VERSIONS := 3.10 3.11 3.12 3.13
+STATSD_VERSION := 0.9.0
+PYTEST_ARGS ?=
+
+EXPORTER := ./exporters/opentelemetry-exporter-statsd
+PYPROJECTS := pyproject.toml views/pyproject.toml $(EXPORTER)/pyproject.toml
+STATSD := .cache/npm/node_modules/statsd/package.json
+# The tests that need no server: they run on every Python version there is.
+PORTABLE_TESTS = $(wildcard tests/core tests/views tests/contract exporters/*/tests)
+STRICT := mypy --no-error-summary
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test test-versions bench lint format docs dist clean statsd
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# $(call install,PYTHON,DIRECTORY): a virtual environment with all three distributions, editable, and everything for tests.
+# `python -m pip` says whether the environment is whole: one left half-made is made anew.
+define install
+	@$(1) --version >/dev/null 2>&1 || { \
+	    echo "No '$(1)' here. Install Python 3.10 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(1) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "'$(1)' is $$($(1) --version), but Python 3.10 or newer is needed. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(2)/bin/python -m pip --version >/dev/null 2>&1 || $(1) -m venv --clear $(2) || { \
+	    echo "'$(1) -m venv' failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing into $(2) ..."
+	@$(2)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
+	@$(2)/bin/python -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt \
+	    --editable '.[all,dev]' --editable $(EXPORTER) --editable ./views
+	@touch $(2)/.installed
+endef
+
+venv: .venv/.installed  ## make .venv with everything in it
+
+.venv/.installed: $(PYPROJECTS) constraints.txt
+	$(call install,$(PYTHON),.venv)
+
+.venvs/%/.installed: $(PYPROJECTS) constraints.txt
+	$(call install,python$*,.venvs/$*)
+
+demo: venv  ## see it work: an application, its metrics, a log line and a trace (DEMO_SECONDS=5 ends by itself)
+	@.venv/bin/c2cotel demo
+
+# Without npm the tests marked `server` cannot run: that is said loudly, and is an error in CI.
+test: venv  ## run all tests (PYTEST_ARGS="-k name" for some)
+	@if command -v npm >/dev/null 2>&1 && command -v node >/dev/null 2>&1; then \
+	    $(MAKE) --no-print-directory statsd && .venv/bin/python -m pytest $(PYTEST_ARGS); \
+	elif [ -n "$$CI" ]; then \
+	    echo "node and npm are needed for the tests against the real statsd server: apt-get install nodejs npm" >&2; exit 1; \
+	else \
+	    .venv/bin/python -m pytest -m "not server" $(PYTEST_ARGS); status=$$?; \
+	    printf '\n%s\n%s\n' '*** The tests against the real statsd server were LEFT OUT: there is no node and npm here.' \
+	        '*** Debian, Ubuntu: apt-get install nodejs npm' >&2; \
+	    exit $$status; \
+	fi
+
+statsd: $(STATSD)  ## fetch npm's statsd, the reference server of the tests, into .cache
+
+$(STATSD): Makefile
+	@rm -rf .cache/npm && mkdir -p .cache/npm
+	@npm install --silent --no-save --package-lock=false --ignore-scripts --omit=optional --no-audit --no-fund \
+	    --prefix .cache/npm statsd@$(STATSD_VERSION)
+	@touch $@
+
+test-versions: venv  ## run the tests that need no server on every other Python version found here
+	@own=$$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); missing=; \
+	for version in $(VERSIONS); do \
+	    if [ "$$version" = "$$own" ]; then continue; fi; \
+	    if ! python$$version --version >/dev/null 2>&1; then missing="$$missing $$version"; continue; fi; \
+	    echo "== Python $$version"; \
+	    $(MAKE) --no-print-directory .venvs/$$version/.installed && \
+	    .venvs/$$version/bin/python -m pytest -m "not server" $(PYTEST_ARGS) $(PORTABLE_TESTS) || exit 1; \
+	done; \
+	if [ -n "$$missing" ]; then echo "Not tested, no such Python here:$$missing"; fi
+
+bench: venv  ## measure what a request and a timer cost
+	@.venv/bin/python -m tests.bench
+
+lint: venv  ## style, format, strict types and the import contracts
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m $(STRICT) -p c2cotel -p c2cotel_views -p opentelemetry.exporter.statsd
+	.venv/bin/python -m $(STRICT) tests
+	cd $(EXPORTER) && MYPYPATH=. ../../.venv/bin/python -m $(STRICT) --config-file ../../pyproject.toml tests
+	.venv/bin/lint-imports
+
+format: venv  ## put the code into its one format
+	@.venv/bin/python -m ruff check --fix-only --quiet .
+	@.venv/bin/python -m ruff format .
+
+docs: venv  ## generate the reference pages
+	@mkdir -p docs/reference
+	@.venv/bin/python -m c2cotel.settings > docs/reference/.settings.md.new
+	@test -s docs/reference/.settings.md.new && mv docs/reference/.settings.md.new docs/reference/settings.md
+
+dist: venv  ## build the three wheels into dist/
+	@rm -rf dist
+	@.venv/bin/python -m pip wheel --quiet --no-deps --build-constraint constraints.txt --wheel-dir dist . $(EXPORTER) ./views
+	@ls dist
+
+clean:  ## remove all that the other targets made
+	@rm -rf .venv .venvs .cache dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

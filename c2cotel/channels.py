@@ -1,0 +1,266 @@
+"""Each way out of the process: one background worker, one exporter, and what they do when things go wrong."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import Metric, MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from c2cotel._version import VERSION
+from c2cotel.background import Worker
+from c2cotel.recorder import Recorder
+from c2cotel.sdk import JoinedReader, joined
+
+_logger = logging.getLogger(__name__)
+
+_SCOPE = InstrumentationScope("c2cotel", VERSION)
+
+
+class Outlet(Protocol):
+    """What `Telemetry` needs of a channel."""
+
+    name: str
+    worker: Worker
+
+    def before_fork(self) -> None:
+        """See `ForkAware`."""
+
+    def after_fork(self) -> None:
+        """See `ForkAware`."""
+
+    def shutdown(self) -> None:
+        """Release what the exporter holds, after the worker's last tick or instead of it."""
+
+
+class Drain:
+    """Drains the queue for sinks that are read from elsewhere; nothing leaves here."""
+
+    name = "drain of measurements"
+
+    def __init__(self, recorder: Recorder, interval: float) -> None:
+        self.worker = Worker(self.name, recorder.drain, interval)
+
+    def before_fork(self) -> None:
+        """Nothing to do."""
+
+    def after_fork(self) -> None:
+        self.worker.restart_after_fork()
+
+    def shutdown(self) -> None:
+        """Nothing to release."""
+
+
+class Outage(logging.Filter):
+    """Tells once that an exporter fails and once that it works again, however often the exporter says so itself.
+
+    Args:
+        what: the channel's name, for the log.
+        noisy: module whose logger the exporter writes its own complaints to.
+    """
+
+    def __init__(self, what: str, noisy: str) -> None:
+        super().__init__()
+        self._what = what
+        self._down = False
+        self._reason = "no reason given"
+        self._own_thread: int | None = None
+        self._noisy = logging.getLogger(noisy)
+        self._noisy.addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep the exporter's complaints about our exports for `told`; let everybody else's through."""
+        if record.thread != self._own_thread:
+            return True
+        self._reason = record.getMessage()
+        return False
+
+    def watch(self, export: Callable[[], bool]) -> None:
+        """Run one export, and tell when its outcome differs from the last one's."""
+        self._own_thread = threading.get_ident()
+        try:
+            works = export()
+        except Exception as error:  # any exporter may be plugged in here
+            works, self._reason = False, f"{type(error).__name__}: {error}"
+        finally:
+            self._own_thread = None
+        if works and self._down:
+            _logger.info("%s works again", self._what)
+        elif not works and not self._down:
+            _logger.warning("%s fails: %s (told once until it works again)", self._what, self._reason)
+        self._down = not works
+
+    def close(self) -> None:
+        """Leave the exporter's logger as it was."""
+        self._noisy.removeFilter(self)
+
+
+class Collects(Protocol):
+    """A sink whose values can be had as metrics."""
+
+    def collect(self) -> list[Metric]:
+        """What is new, or all there is, as the sink's temporality has it."""
+
+
+class MetricChannel:
+    """Sends the recorder's measurements, and those of the SDK's own instruments, to one exporter.
+
+    Args:
+        name: for the thread and the log.
+        recorder: drained at each tick.
+        sink: what the recorder's values become for this exporter.
+        make_exporter: called once now and once in each forked child, where connections must not be shared.
+        interval: seconds between two exports.
+        timeout: seconds that one export may take.
+        provider: where other libraries' instruments are read; None: they have a reader of their own.
+        resource: gives the resource when no instrument of the SDK brings it.
+        tells_itself: whether the exporter already logs an outage once, as the statsd exporter does.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        recorder: Recorder,
+        sink: Collects,
+        make_exporter: Callable[[], MetricExporter],
+        *,
+        interval: float,
+        timeout: float,
+        provider: MeterProvider | None,
+        resource: Callable[[], Resource],
+        tells_itself: bool = False,
+    ) -> None:
+        self.name = name
+        self._recorder = recorder
+        self._sink = sink
+        self._make_exporter = make_exporter
+        self._exporter: MetricExporter | None = make_exporter()
+        self._timeout = timeout
+        self._provider = provider
+        self._resource = resource
+        self._gathered_before_fork: list[MetricsData] = []
+        self._outage = None if tells_itself else Outage(name, type(self._exporter).__module__)
+        self._reader = JoinedReader(self._exporter) if provider is not None else None
+        if provider is not None and self._reader is not None:
+            provider.add_metric_reader(self._reader)
+        self.worker = Worker(name, self._tick, interval)
+
+    def before_fork(self) -> None:
+        if self._reader is not None and (data := self._reader.gather(self._timeout)) is not None:
+            self._gathered_before_fork.append(data)
+
+    def after_fork(self) -> None:
+        self._gathered_before_fork.clear()
+        self._exporter = None
+        self.worker.restart_after_fork()
+
+    def shutdown(self) -> None:
+        if self._provider is not None and self._reader is not None:
+            self._provider.remove_metric_reader(self._reader)
+        if self._exporter is not None:
+            self._exporter.shutdown()
+        if self._outage is not None:
+            self._outage.close()
+
+    def _tick(self) -> None:
+        self._recorder.drain()
+        theirs = self._reader.gather(self._timeout) if self._reader is not None else None
+        while self._gathered_before_fork:
+            self._export(self._gathered_before_fork.pop(0))
+        data = joined(theirs, self._sink.collect(), self._resource(), _SCOPE)
+        if data is not None:
+            self._export(data)
+
+    def _export(self, data: MetricsData) -> None:
+        if self._exporter is None:
+            self._exporter = self._make_exporter()
+        exporter = self._exporter
+
+        def export() -> bool:
+            return exporter.export(data, timeout_millis=self._timeout * 1000) is MetricExportResult.SUCCESS
+
+        if self._outage is None:
+            export()
+        else:
+            self._outage.watch(export)
+
+
+class SpanChannel(SpanProcessor):
+    """Keeps ended spans in a bounded queue and exports them in the background.
+
+    The SDK's `BatchSpanProcessor` does the same, but waits up to 30 s for a dead collector when the process ends.
+
+    Args:
+        name: for the thread and the log.
+        make_exporter: called once now and once in each forked child, where connections must not be shared.
+        interval: seconds between two exports.
+        queue_size: spans kept; more are dropped and counted.
+        batch_size: spans of one export.
+    """
+
+    def __init__(
+        self, name: str, make_exporter: Callable[[], SpanExporter], *, interval: float, queue_size: int, batch_size: int
+    ) -> None:
+        self.name = name
+        self._make_exporter = make_exporter
+        self._exporter: SpanExporter | None = make_exporter()
+        self._queue: list[ReadableSpan] = []
+        self._queue_size = queue_size
+        self._batch_size = batch_size
+        self.dropped = 0
+        self._outage = Outage(name, type(self._exporter).__module__)
+        self.worker = Worker(name, self._tick, interval)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue a sampled span."""
+        if span.context is None or not span.context.trace_flags.sampled:
+            return
+        waiting = len(self._queue)
+        if waiting >= self._queue_size:
+            if not self.dropped:
+                _logger.warning(
+                    "%s: %d spans are waiting, more are dropped (OTEL_BSP_MAX_QUEUE_SIZE sets the limit; told once)",
+                    self.name,
+                    waiting,
+                )
+            self.dropped += 1
+            return
+        self._queue.append(span)
+        if waiting + 1 >= self._batch_size:
+            self.worker.wake()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Export what is queued now."""
+        return self.worker.run(timeout_millis / 1000)
+
+    def before_fork(self) -> None:
+        """Nothing to do: the queue stays the parent's."""
+
+    def after_fork(self) -> None:
+        del self._queue[:]
+        self.dropped = 0
+        self._exporter = None
+        self.worker.restart_after_fork()
+
+    def shutdown(self) -> None:
+        if self._exporter is not None:
+            self._exporter.shutdown()
+        self._outage.close()
+
+    def _tick(self) -> None:
+        left = len(self._queue)
+        while left > 0:
+            batch = self._queue[: min(left, self._batch_size)]
+            del self._queue[: len(batch)]
+            left -= len(batch)
+            if self._exporter is None:
+                self._exporter = self._make_exporter()
+            exporter = self._exporter
+            self._outage.watch(lambda exporter=exporter, batch=batch: exporter.export(batch) is SpanExportResult.SUCCESS)

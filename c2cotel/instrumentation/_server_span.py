@@ -1,0 +1,129 @@
+"""The server span of one request, with the stable HTTP semantic conventions.
+
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import Token
+from typing import Any
+
+from opentelemetry import context, propagate, trace
+from opentelemetry.propagators.textmap import Getter
+from pyramid.httpexceptions import HTTPException
+
+from c2cotel import redaction, request_id
+from c2cotel.spans import record_error
+
+_KNOWN_VERBS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+
+
+class _EnvironGetter(Getter[Mapping[str, Any]]):
+    """Reads HTTP headers from a WSGI environ (PEP 3333)."""
+
+    def get(self, carrier: Mapping[str, Any], key: str) -> list[str] | None:
+        held = carrier.get(request_id.environ_key(key))
+        return None if held is None else [held]
+
+    def keys(self, carrier: Mapping[str, Any]) -> list[str]:
+        return [name[5:].lower().replace("_", "-") for name in carrier if name.startswith("HTTP_")]
+
+
+_getter = _EnvironGetter()
+
+
+class ServerSpans:
+    """Starts and ends the span of a request, and passes on the caller's trace when there are no spans here.
+
+    Args:
+        tracer: None when nobody records spans.
+
+    Attributes:
+        environ_keys: where a WSGI environ has the headers of the caller's trace.
+    """
+
+    def __init__(self, tracer: trace.Tracer | None) -> None:
+        self._tracer = tracer
+        self.environ_keys = tuple(map(request_id.environ_key, propagate.get_global_textmap().fields))
+
+    def start(self, environ: Mapping[str, Any]) -> tuple[trace.Span | None, Token[Any] | None]:
+        """The request's span and the token of the context that now is current; None for what there is not."""
+        parent = None
+        for key in self.environ_keys:
+            if key in environ:
+                parent = propagate.extract(environ, getter=_getter)
+                break
+        if self._tracer is None:
+            return None, None if parent is None else context.attach(parent)
+        inner = trace.get_current_span().is_recording()  # a sub-request, or an instrumented server around us
+        verb = environ["REQUEST_METHOD"]
+        span = self._tracer.start_span(
+            verb if verb in _KNOWN_VERBS else "HTTP",
+            context=None if inner else parent,
+            kind=trace.SpanKind.INTERNAL if inner else trace.SpanKind.SERVER,
+            attributes=_attributes(environ, verb),
+        )
+        return span, context.attach(trace.set_span_in_context(span, None if inner else parent))
+
+    def request_id(self, span: trace.Span | None) -> str | None:
+        """The trace id as a request id; None without a span."""
+        return None if span is None else request_id.from_trace(span.get_span_context().trace_id)
+
+    def end(
+        self, span: trace.Span, request: Any, status: str, error: BaseException | None, known_id: str
+    ) -> None:
+        """Say what became of the request.
+
+        Args:
+            span: of the request.
+            request: Pyramid's, after routing.
+            status: of the response really sent.
+            error: what was raised, even when an exception view answered.
+            known_id: the request's id.
+        """
+        if span.is_recording():
+            code = int(status.split(" ", 1)[0])
+            found = {"http.response.status_code": code, "c2c.request_id": known_id}
+            route = request.matched_route
+            if route is not None:
+                verb = request.environ["REQUEST_METHOD"]
+                span.update_name(f"{verb if verb in _KNOWN_VERBS else 'HTTP'} {route.pattern}")
+                found["http.route"] = route.pattern
+            span.set_attributes(found)
+            failed = code >= 500  # noqa: PLR2004  # a server's own failure
+            if error is not None and (failed or not isinstance(error, HTTPException)):
+                record_error(span, error, failed=failed)
+            elif failed:
+                span.set_attribute("error.type", str(code))
+                span.set_status(trace.Status(trace.StatusCode.ERROR))
+        span.end()
+
+
+def _attributes(environ: Mapping[str, Any], verb: str) -> dict[str, Any]:
+    found = {
+        "http.request.method": verb,
+        "url.scheme": environ["wsgi.url_scheme"],
+        "url.path": _decoded(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")),
+    }
+    if verb not in _KNOWN_VERBS:
+        found["http.request.method"] = "_OTHER"
+        found["http.request.method_original"] = verb
+    if query := environ.get("QUERY_STRING"):
+        found["url.query"] = redaction.query(query)
+    host, _, port = environ.get("HTTP_HOST", "").rpartition(":")
+    if port.isdigit():
+        found["server.address"], found["server.port"] = host, int(port)
+    elif address := environ.get("HTTP_HOST") or environ.get("SERVER_NAME"):
+        found["server.address"] = address
+    for key, name in (("REMOTE_ADDR", "client.address"), ("HTTP_USER_AGENT", "user_agent.original")):
+        if held := environ.get(key):
+            found[name] = held
+    if (protocol := environ.get("SERVER_PROTOCOL", "")).startswith("HTTP/"):
+        found["network.protocol.version"] = protocol[5:]
+    return found
+
+
+def _decoded(text: str) -> str:
+    """A path as UTF-8; WSGI hands its bytes over as Latin-1 (PEP 3333)."""
+    return text if text.isascii() else text.encode("latin-1", "replace").decode("utf-8", "replace")

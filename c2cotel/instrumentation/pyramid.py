@@ -1,0 +1,296 @@
+"""Every request of a Pyramid application: its id, its timers, its span, `Server-Timing`.
+
+The tween runs outside all others and sees what exception views made of an error. Nothing here subscribes to Pyramid's
+events: one subscriber makes Pyramid notify every event of every request.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from pyramid.config import PHASE3_CONFIG
+from pyramid.interfaces import IRendererFactory, ITweens
+from pyramid.request import Request
+from pyramid.tweens import INGRESS
+
+from c2cotel import request_id
+from c2cotel.instrumentation._server_span import ServerSpans
+from c2cotel.instruments import RENDER, ROUTE, ROUTE_NAME
+from c2cotel.recorder import Recorder
+from c2cotel.telemetry import Telemetry
+
+_logger = logging.getLogger(__name__)
+
+_TWEEN = f"{__name__}.tween_factory"
+_ENVIRON_ID = "c2c.request_id"
+_NO_ROUTE = "_not_found"
+_UNANSWERED = "500 Internal Server Error"
+_VERBS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+_TOKEN_CHARS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+def install(telemetry: Telemetry) -> Callable[[], None]:
+    """Give every request its `c2c_request_id`; returns what takes it away again.
+
+    It is a property of Pyramid's own class, so that sub-requests made by `Request.blank` have it too; a request method
+    of Pyramid's would cost each request more than all measuring does.
+    """
+
+    def c2c_request_id(self: Request) -> str:
+        known: str | None = self.environ.get(_ENVIRON_ID)
+        if known is None:
+            known = request_id.read(self.environ, telemetry.request_id_keys) or request_id.current_id()
+            known = self.environ[_ENVIRON_ID] = known or telemetry.new_request_id()
+        return known
+
+    Request.c2c_request_id = property(c2c_request_id)  # type: ignore[assignment, method-assign]
+
+    def undo() -> None:
+        del Request.c2c_request_id
+
+    return undo
+
+
+def include(config: Any) -> None:
+    """Put the tween and the timed renderers into an application; `registry["c2cotel.telemetry"]` must be there."""
+
+    def last() -> None:
+        tweens = config.registry.getUtility(ITweens)
+        tweens.add_implicit(_TWEEN, tween_factory, under=INGRESS)
+        if tweens.explicit and _TWEEN not in [name for name, _ in tweens.explicit]:
+            _logger.error(
+                "The setting pyramid.tweens lists all tweens and c2cotel's is missing: no request is measured. "
+                "Add %s as its first line",
+                _TWEEN,
+            )
+        for name, factory in list(config.registry.getUtilitiesFor(IRendererFactory)):
+            if not isinstance(factory, _TimedFactory):
+                timed = _TimedFactory(factory, config.registry["c2cotel.telemetry"])
+                config.registry.registerUtility(timed, IRendererFactory, name=name)
+
+    # In the last action: a tween that the application adds after setup would otherwise land outside of this one, and
+    # a renderer would stay untimed.
+    config.action("c2cotel.instrumentation.pyramid", last, order=PHASE3_CONFIG + 100)
+
+
+def tween_factory(handler: Callable[[Request], Any], registry: Any) -> Callable[[Request], Any]:
+    """Pyramid's entry: see `include`."""
+    telemetry: Telemetry = registry["c2cotel.telemetry"]
+    clock = telemetry.clock
+    new_id = telemetry.new_request_id
+    current = request_id.current
+    spans = ServerSpans(telemetry.tracer)
+    rows = _Rows(telemetry.recorder)
+    complain = _ComplainOnce()
+    has_tracer = telemetry.tracer is not None
+    interesting = (*telemetry.request_id_keys, *spans.environ_keys)
+
+    def begin(environ: dict[str, Any]) -> tuple[str, trace.Span | None, Any]:
+        span, token = spans.start(environ)
+        known_id = request_id.read(environ, telemetry.request_id_keys) or spans.request_id(span)
+        return known_id or request_id.current_id() or new_id(), span, token
+
+    def fail(request: Request, error: BaseException, start: float, known_id: str, span: trace.Span | None) -> None:
+        """Nobody answered: the server will say 500."""
+        if telemetry.measures:
+            rows.find(request, _UNANSWERED, error).route(clock() - start)
+        if span is not None:
+            spans.end(span, request, _UNANSWERED, error, known_id)
+
+    # Written in one piece and not in small functions: this runs for every request, and calls are what costs.
+    def tween(request: Request) -> Any:
+        if telemetry.closed:
+            return handler(request)
+        start = clock()
+        environ = request.environ
+        span = otel_token = None
+        outer = current.get()
+        if has_tracer or outer is not None or not environ.keys().isdisjoint(interesting):
+            known_id, span, otel_token = begin(environ)
+        else:
+            known_id = new_id()
+        environ[_ENVIRON_ID] = known_id
+        renders: list[float] = []
+        token = current.set((known_id, renders))
+        try:
+            response = handler(request)
+        except BaseException as error:
+            with complain:
+                fail(request, error, start, known_id, span)
+            raise
+        finally:
+            current.reset(token)
+            if otel_token is not None:
+                otel_context.detach(otel_token)
+        try:
+            status = response.status
+            row = rows.get(request, environ, status)
+            duration = clock() - start
+            timing = f"route;dur={duration * 1000:.3f};desc={row.desc}"
+            if telemetry.measures:
+                row.route(duration)
+            if renders:
+                timing = f"{timing}, render;dur={sum(renders) * 1000:.3f}"
+                if telemetry.measures:
+                    for seconds in renders:
+                        row.render(seconds)
+            if span is not None:
+                timing = f'{timing}, traceparent;desc="{_traceparent(span)}"'
+                spans.end(span, request, status, request.exception, known_id)
+            headers = response.headerlist
+            for name, _ in headers:
+                if name[0] in "xX" and name.lower() == "x-request-id":
+                    headers = response.headerlist = [pair for pair in headers if not _is_ours(*pair)]
+                    break
+            headers.append(("X-Request-ID", known_id))
+            headers.append(("Server-Timing", timing))
+        except Exception as error:  # measuring must not cost an answer
+            complain.about(error)
+        return response
+
+    return tween
+
+
+class _ComplainOnce:
+    """Logs what goes wrong in measuring, once a kind; as a context it also swallows it."""
+
+    def __init__(self) -> None:
+        self._told: set[type] = set()
+
+    def about(self, error: Exception) -> None:
+        if type(error) not in self._told:
+            self._told.add(type(error))
+            _logger.error("A request could not be measured; told once", exc_info=error)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if isinstance(error, Exception):
+            self.about(error)
+            return True
+        return False
+
+
+def _traceparent(span: trace.Span) -> str:
+    ids = span.get_span_context()
+    return f"00-{ids.trace_id:032x}-{ids.span_id:016x}-{ids.trace_flags:02x}"
+
+
+def _is_ours(name: str, value: str) -> bool:
+    """Whether a header is of an earlier request that got the same response object, or stands where ours must."""
+    lower = name.lower()
+    return lower == "x-request-id" or (lower == "server-timing" and value.startswith("route;dur="))
+
+
+class _Row:
+    """What all requests with one outcome share."""
+
+    __slots__ = ("desc", "render", "route")
+
+    def __init__(self, recorder: Recorder, attributes: dict[str, Any]) -> None:
+        route = recorder.series(ROUTE, attributes)
+        render = recorder.series(RENDER, attributes)
+        self.route = route.record
+        self.render = render.record
+        name = attributes[ROUTE_NAME]
+        self.desc = name if _TOKEN_CHARS.issuperset(name) else _quoted(name)
+
+
+class _Rows:
+    """Finds the row of a request by one dictionary look-up."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._known: dict[tuple[Any, ...], _Row] = {}
+
+    def get(self, request: Request, environ: dict[str, Any], status: str) -> _Row:
+        """The row of an answered request."""
+        route = request.matched_route
+        name = None if route is None else route.name
+        row = self._known.get((environ["REQUEST_METHOD"], name, status, environ["wsgi.url_scheme"], None))
+        return self.find(request, status, request.exception) if row is None else row
+
+    def find(self, request: Request, status: str, error: BaseException | None) -> _Row:
+        """The row of any request, made when new; failures of the server have one for each type of error."""
+        environ, route = request.environ, request.matched_route
+        verb = environ["REQUEST_METHOD"]
+        failure = None
+        if status >= "5":
+            failure = status[:3] if error is None else type(error).__qualname__
+        key = (
+            verb if verb in _VERBS else "_OTHER",
+            None if route is None else route.name,
+            status,
+            environ["wsgi.url_scheme"],
+            failure,
+        )
+        row = self._known.get(key)
+        return self._make(key, route) if row is None else row
+
+    def _make(self, key: tuple[Any, ...], route: Any) -> _Row:
+        verb, name, status, scheme, failure = key
+        attributes = {
+            "http.request.method": verb,
+            "http.response.status_code": int(status.split(" ", 1)[0]),
+            "url.scheme": scheme,
+            ROUTE_NAME: name or _NO_ROUTE,
+        }
+        if route is not None:
+            attributes["http.route"] = route.pattern
+        if failure is not None:
+            attributes["error.type"] = failure
+        row = _Row(self._recorder, attributes)
+        if len(self._known) < self._recorder.max_series:
+            self._known[key] = row
+        return row
+
+
+class _TimedFactory:
+    """A renderer factory whose renderers tell how long they took; everything else of them shows through."""
+
+    def __init__(self, factory: Any, telemetry: Telemetry) -> None:
+        self._factory = factory
+        self._telemetry = telemetry
+
+    def __call__(self, info: Any) -> Any:
+        return _TimedRenderer(self._factory(info), self._telemetry, info.name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._factory, name)
+
+
+class _TimedRenderer:
+    def __init__(self, renderer: Any, telemetry: Telemetry, name: str | None) -> None:
+        self._renderer = renderer
+        self._telemetry = telemetry
+        self._span_name = f"render {name}" if name else "render"
+
+    def __call__(self, value: Any, system: Any) -> Any:
+        current = request_id.current.get()
+        if current is None or self._telemetry.closed:
+            return self._renderer(value, system)
+        tracer = self._telemetry.tracer
+        if tracer is not None and trace.get_current_span().is_recording():
+            with tracer.start_as_current_span(self._span_name):
+                return self._timed(value, system, current[1])
+        return self._timed(value, system, current[1])
+
+    def _timed(self, value: Any, system: Any, renders: list[float]) -> Any:
+        clock = self._telemetry.clock
+        start = clock()
+        result = self._renderer(value, system)
+        renders.append(clock() - start)
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._renderer, name)
+
+
+def _quoted(text: str) -> str:
+    """A quoted-string of RFC 9110; what cannot stand in a header becomes an underscore."""
+    plain = "".join(c if " " <= c <= "~" else "_" for c in text)
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'

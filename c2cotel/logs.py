@@ -1,0 +1,158 @@
+"""Log handlers that say which request, trace and span a line belongs to.
+
+In an ini::
+
+    [handler_json]
+    class = c2cotel.logs.JsonLogHandler
+    args = (sys.stdout,)
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import traceback
+from typing import Any, TextIO
+
+import orjson
+from opentelemetry import trace
+from pyramid.threadlocal import get_current_request
+
+from c2cotel import request_id
+
+_SYSLOG_LEVELS = (
+    (logging.CRITICAL, 2),
+    (logging.ERROR, 3),
+    (logging.WARNING, 4),
+    (logging.INFO, 6),
+)
+_DEBUG = 7
+_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_HOST = socket.gethostname()
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object for each record, on one line, whatever text is in it.
+
+    Fields: ``msg``, ``full_message`` when it says more, ``level`` (syslog's number, RFC 5424) and ``level_name``,
+    ``logger_name`` and ``source_facility``, ``host``, ``timestamp`` (seconds), ``file``, ``line``, ``function``,
+    ``pid``, ``process_name``, ``thread_name``, every ``extra=``; inside a request ``client_addr``, ``method``,
+    ``path``, ``matched_route``, ``request_id``; ``trace_id`` and ``span_id`` when a span is current.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON; it never raises."""
+        fields = _fields(record)
+        try:
+            return orjson.dumps(fields, option=orjson.OPT_NON_STR_KEYS).decode()
+        except (orjson.JSONEncodeError, UnicodeEncodeError):  # a lone surrogate, or an integer of more than 64 bits
+            return orjson.dumps({name: _encodable(value) for name, value in fields.items()}).decode()
+
+
+class JsonLogHandler(logging.StreamHandler[TextIO]):
+    """Writes `JsonFormatter`'s lines to a stream.
+
+    Args:
+        stream: where to; standard error when left out.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
+        self.formatter = JsonFormatter()
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    message = _message(record)
+    fields: dict[str, Any] = {"msg": message}
+    full = _full_message(record, message)
+    if full != message:
+        fields["full_message"] = full
+    fields.update(
+        level=syslog_level(record.levelno),
+        level_name=record.levelname,
+        logger_name=record.name,
+        source_facility=record.name,
+        host=_HOST,
+        timestamp=record.created,
+        file=record.pathname,
+        line=record.lineno,
+        function=record.funcName,
+        pid=record.process,
+        process_name=record.processName,
+        thread_name=record.threadName,
+    )
+    for name, value in vars(record).items():
+        if name not in _STANDARD and name not in fields:
+            fields[name] = _plain(value)
+    _add_request(fields)
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        fields["trace_id"] = f"{context.trace_id:032x}"
+        fields["span_id"] = f"{context.span_id:016x}"
+    return fields
+
+
+def syslog_level(levelno: int) -> int:
+    """The severity of RFC 5424 for a level of `logging`."""
+    for lowest, severity in _SYSLOG_LEVELS:
+        if levelno >= lowest:
+            return severity
+    return _DEBUG
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:  # a log call with wrong arguments must not stop the application
+        return f"{record.msg!r} {record.args!r} [cannot be formatted: {error!r}]"
+
+
+def _full_message(record: logging.LogRecord, message: str) -> str:
+    parts = [message]
+    if record.exc_info and record.exc_info[0] is not None:
+        parts.append("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))
+    elif record.exc_text:
+        parts.append(record.exc_text)
+    if record.stack_info:
+        parts.append(record.stack_info)
+    return "\n".join(parts)
+
+
+def _add_request(fields: dict[str, Any]) -> None:
+    known_id = request_id.current_id()
+    if known_id is not None:
+        fields["request_id"] = known_id
+    request = get_current_request()
+    environ = getattr(request, "environ", None)
+    if not isinstance(environ, dict):
+        return
+    try:
+        fields["client_addr"] = request.client_addr
+        fields["method"] = request.method
+        fields["path"] = request.path
+        fields["request_id"] = request.c2c_request_id
+        route = request.matched_route
+        if route is not None:
+            fields["matched_route"] = route.name
+    except (AttributeError, UnicodeError, KeyError) as error:
+        fields.setdefault("path", f"[cannot be read: {error!r}]")
+
+
+def _plain(value: Any) -> Any:
+    """Strings, numbers and booleans as they are; anything else as text, so that an index sees one type per field."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    try:
+        return str(value)
+    except Exception as error:
+        return f"[{type(value).__name__} has no text: {error!r}]"
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _LONE_SURROGATE.sub("�", value)
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 63:  # noqa: PLR2004  # orjson's limit
+        return str(value)
+    return value

@@ -1,0 +1,211 @@
+"""Every setting there is, each declared once; `python -m c2cotel.options` prints the reference page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from opentelemetry.exporter.statsd import parse_endpoint
+
+from c2cotel.settings import boolean, choice, count, declarations, milliseconds, seconds, setting, text, words
+
+
+def _base_path(value: str) -> str:
+    path = value.strip().strip("/")
+    return f"/{path}" if path else ""
+
+
+def statsd_address(value: str) -> str:
+    """Checked here, where the variable's name is known; the exporter parses it again."""
+    try:
+        parse_endpoint(value)
+    except ValueError as error:
+        raise ValueError(f"host:port, [::1]:8125 or udp://host:port ({error})") from None
+    return value
+
+
+def _header(value: str) -> str:
+    name = value.strip()
+    if not name.replace("-", "").isalnum() or not name.isascii():
+        raise ValueError("the name of an HTTP header such as X-Request-ID")
+    return name
+
+
+@dataclass(frozen=True)
+class ApplicationSettings:
+    """What each Pyramid application decides for itself."""
+
+    base_path: str = setting(
+        "C2C_BASE_PATH", "c2c.base_path", parse=_base_path, default="", doc="URL prefix of all views."
+    )
+    stats_view: bool = setting(
+        "STATS_VIEW",
+        "c2c.stats_view",
+        parse=boolean,
+        default=False,
+        doc="Keep totals in memory and serve them at `{base path}/stats.json`.",
+    )
+
+
+@dataclass(frozen=True)
+class RequestIdSettings:
+    """Where a request's id comes from."""
+
+    header: str | None = setting(
+        "C2C_REQUEST_ID_HEADER",
+        "c2c.request_id_header",
+        parse=_header,
+        doc="An extra header that may hold the request id: looked at first, and used for outgoing requests.",
+    )
+
+
+@dataclass(frozen=True)
+class StatsdSettings:
+    """Where and how statsd lines are sent."""
+
+    address: str | None = setting(
+        "STATSD_ADDRESS",
+        "c2c.statsd_address",
+        parse=statsd_address,
+        doc="Send every measurement to this statsd server: `host:port`, `[::1]:8125`, `udp://host:port`; port 8125 "
+        "when left out.",
+    )
+    prefix: str = setting(
+        "STATSD_PREFIX",
+        "c2c.statsd_prefix",
+        parse=text,
+        default="",
+        doc="Prefix of every metric name; exactly one dot follows it.",
+    )
+    use_tags: bool = setting(
+        "STATSD_USE_TAGS",
+        "c2c.statsd_use_tags",
+        parse=boolean,
+        default=False,
+        doc="Automatic metrics use tags instead of longer names.",
+    )
+    tags: Mapping[str, str] = setting(
+        "STATSD_TAG_{NAME}", parse=text, doc="A tag on every metric, with tags on; its name in lower case.", shown="-"
+    )
+    flavor: str | None = setting(
+        "STATSD_FLAVOR",
+        "c2c.statsd_flavor",
+        parse=choice("datadog", "etsy", "collectd"),
+        doc="How tags are written: `datadog`; `etsy` and `collectd` know none: tag values join the name.",
+        shown="`datadog`",
+    )
+    names_2018: bool = setting(
+        "STATSD_2018_NAMES",
+        "c2c.statsd_2018_names",
+        parse=boolean,
+        default=False,
+        doc="The names that the 2018 code really sent.",
+    )
+    flush_interval: float = setting(
+        "STATSD_FLUSH_INTERVAL",
+        "c2c.statsd_flush_interval",
+        parse=seconds,
+        default=1.0,
+        doc="Seconds between two sendings.",
+    )
+    max_series: int = setting(
+        "STATSD_MAX_SERIES",
+        "c2c.statsd_max_series",
+        parse=count,
+        default=2000,
+        doc="How many series one metric may have before the rest goes to its overflow series.",
+    )
+
+
+_ENDPOINT = "of an OTLP collector, such as `http://localhost:4318`"
+
+
+@dataclass(frozen=True)
+class OtelSettings:
+    """The standard variables that c2cotel itself looks at; the SDK and its exporters read all others themselves."""
+
+    disabled: bool = setting("OTEL_SDK_DISABLED", parse=boolean, default=False, doc="No traces and no OTLP at all.")
+    endpoint: str | None = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", parse=text, doc=f"Base URL {_ENDPOINT}; turns OTLP on for every signal."
+    )
+    traces_endpoint: str | None = setting(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", parse=text, doc=f"URL for traces {_ENDPOINT}/v1/traces."
+    )
+    metrics_endpoint: str | None = setting(
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", parse=text, doc=f"URL for metrics {_ENDPOINT}/v1/metrics."
+    )
+    traces_exporter: tuple[str, ...] | None = setting(
+        "OTEL_TRACES_EXPORTER", parse=words, doc="Exporters of traces, separated by commas; `none` for none."
+    )
+    metrics_exporter: tuple[str, ...] | None = setting(
+        "OTEL_METRICS_EXPORTER", parse=words, doc="Exporters of metrics, separated by commas: `otlp,statsd`."
+    )
+    protocol: str | None = setting(
+        "OTEL_EXPORTER_OTLP_PROTOCOL", parse=text, doc="OTLP protocol.", shown="`http/protobuf`"
+    )
+    traces_protocol: str | None = setting(
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", parse=text, doc="OTLP protocol of traces."
+    )
+    metrics_protocol: str | None = setting(
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", parse=text, doc="OTLP protocol of metrics."
+    )
+    statsd_endpoint: str | None = setting(
+        "OTEL_EXPORTER_STATSD_ENDPOINT",
+        parse=statsd_address,
+        doc="Where `OTEL_METRICS_EXPORTER=statsd` sends when `STATSD_ADDRESS` is unset.",
+        shown="`localhost:8125`",
+    )
+    metric_interval: float = setting(
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        parse=milliseconds,
+        default=60.0,
+        doc="Milliseconds between two exports of metrics.",
+        shown="`60000`",
+    )
+    metric_timeout: float = setting(
+        "OTEL_METRIC_EXPORT_TIMEOUT",
+        parse=milliseconds,
+        default=30.0,
+        doc="Milliseconds that one export of metrics may take.",
+        shown="`30000`",
+    )
+    span_delay: float = setting(
+        "OTEL_BSP_SCHEDULE_DELAY",
+        parse=milliseconds,
+        default=5.0,
+        doc="Milliseconds between two exports of spans.",
+        shown="`5000`",
+    )
+    span_queue: int = setting(
+        "OTEL_BSP_MAX_QUEUE_SIZE", parse=count, default=2048, doc="Spans kept for export; more are dropped, counted."
+    )
+    span_batch: int = setting(
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", parse=count, default=512, doc="Spans sent in one export."
+    )
+
+
+APPLICATION = (ApplicationSettings,)
+PROCESS = (RequestIdSettings, StatsdSettings, OtelSettings)
+"""Sections that the first `setup` of a process fixes for all of it."""
+
+
+def reference() -> str:
+    """The reference page of all settings, in Markdown."""
+    lines = [
+        "# Settings",
+        "",
+        "An environment variable wins over the ini; an empty one counts as unset. A text that cannot be understood is a",
+        "`SettingsError` at start-up that names the variable, what it held and what is accepted. Generated by",
+        "`make docs` from `c2cotel/options.py`.",
+    ]
+    for section in (*APPLICATION, *PROCESS):
+        heading = (section.__doc__ or "").strip().rstrip(".")
+        lines += ["", f"## {heading}", "", "| variable | ini | default | meaning |", "|---|---|---|---|"]
+        for _, declared in declarations(section):
+            ini = ", ".join(f"`{name}`" for name in declared.ini) or "-"
+            lines.append(f"| `{declared.env}` | {ini} | {declared.shown} | {declared.doc} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

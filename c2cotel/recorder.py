@@ -1,0 +1,145 @@
+"""One measurement, many readers: call sites append to a queue, sinks get the values in the background.
+
+The thread that measures only appends to a list: no lock (a signal handler or a gc callback may measure too), no
+socket, no formatting. `Recorder.drain`, called by background threads, hands each sink the values of each series.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from c2cotel.instruments import KEY, OVERFLOW, Instrument
+
+_logger = logging.getLogger(__name__)
+
+_LONG_QUEUE = 5_000
+_CHUNK = 50_000
+
+Attributes = Mapping[str, Any]
+
+
+class Series:
+    """One instrument with one set of attributes; `record` is all that a call site needs.
+
+    Attributes:
+        instrument: the row of the table.
+        attributes: what tells this series from others of the instrument.
+        overflow: whether it stands for all series beyond the cap; call sites must not remember such a one under a
+            key of their own, or their memory would grow where the recorder's does not.
+    """
+
+    __slots__ = ("_append", "_queue", "_wake", "attributes", "instrument", "overflow")
+
+    def __init__(
+        self, instrument: Instrument, attributes: Attributes, queue: list[Any], wake: Callable[[], None], overflow: bool
+    ) -> None:
+        self.instrument = instrument
+        self.attributes = attributes
+        self.overflow = overflow
+        self._queue = queue
+        self._append = queue.append
+        self._wake = wake
+
+    def record(self, value: float) -> None:
+        """Take one value: seconds for a timer, the increment for a counter."""
+        self._append((self, value))
+        if len(self._queue) > _LONG_QUEUE:
+            self._wake()
+
+
+class Sink(Protocol):
+    """What reads the measurements; called by one thread at a time."""
+
+    def fold(self, series: Series, values: Sequence[float]) -> None:
+        """Take values of one series, in the order they were recorded."""
+
+    def reset(self) -> None:
+        """Forget everything: this is a new process."""
+
+
+class Recorder:
+    """The queue, the series and the sinks of one process.
+
+    Args:
+        max_series: how many series one instrument may have; the rest share its overflow series.
+        wake: called, often, while the queue is long; must be cheap and must not lock.
+    """
+
+    def __init__(self, max_series: int = 2000, wake: Callable[[], None] = lambda: None) -> None:
+        self.max_series = max_series
+        self._wake = wake
+        self._queue: list[tuple[Series, float]] = []
+        self._sinks: list[Sink] = []
+        self._series: dict[Instrument, dict[Any, Series]] = {}
+        self._overflows: dict[Instrument, Series] = {}
+        self._lock = threading.Lock()
+        self._broken: set[Sink] = set()
+
+    def add(self, sink: Sink) -> None:
+        """Let a sink read from now on."""
+        with self._lock:
+            self._sinks = [*self._sinks, sink]
+
+    def series(self, instrument: Instrument, attributes: Attributes) -> Series:
+        """The series of these attributes, made when new, or the instrument's overflow series when it has too many."""
+        known = self._series.setdefault(instrument, {})
+        identity = tuple(sorted(attributes.items()))
+        found = known.get(identity)
+        if found is not None:
+            return found
+        if len(known) >= self.max_series:
+            return self._overflow(instrument, attributes)
+        return known.setdefault(identity, Series(instrument, attributes, self._queue, self._wake, overflow=False))
+
+    def drain(self) -> None:
+        """Hand everything recorded so far to the sinks. What a sink raises is logged once and stops no other."""
+        with self._lock:
+            left = len(self._queue)
+            while left > 0:
+                batch = self._queue[: min(left, _CHUNK)]
+                del self._queue[: len(batch)]
+                left -= len(batch)
+                self._hand_over(batch)
+
+    def reset_after_fork(self) -> None:
+        """Start from nothing in a child: what was recorded before the fork is the parent's to send."""
+        self._lock = threading.Lock()
+        del self._queue[:]
+        for sink in self._sinks:
+            sink.reset()
+
+    def _hand_over(self, batch: list[tuple[Series, float]]) -> None:
+        grouped: dict[Series, list[float]] = {}
+        for series, value in batch:
+            if series in grouped:
+                grouped[series].append(value)
+            else:
+                grouped[series] = [value]
+        for sink in self._sinks:
+            for series, values in grouped.items():
+                try:
+                    sink.fold(series, values)
+                except Exception:
+                    if sink not in self._broken:
+                        self._broken.add(sink)
+                        _logger.exception("%s cannot take %r; told once", type(sink).__name__, series.attributes)
+
+    def _overflow(self, instrument: Instrument, attributes: Attributes) -> Series:
+        found = self._overflows.get(instrument)
+        if found is None:
+            key = attributes.get(KEY)
+            first = str(key[0]) if key else instrument.first_part
+            found = Series(instrument, {KEY: (first, "_overflow"), OVERFLOW: True}, self._queue, self._wake, True)
+            if self._overflows.setdefault(instrument, found) is found:
+                _logger.warning(
+                    "%s has %d series; all further ones are counted together as %s._overflow "
+                    "(STATSD_MAX_SERIES sets the limit); the first of them: %s",
+                    instrument.name,
+                    self.max_series,
+                    first,
+                    dict(attributes),
+                )
+        return self._overflows[instrument]

@@ -1,0 +1,49 @@
+"""What must not leave the process in a span, a log line or an error: passwords and secrets."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_plus
+
+HIDDEN = "REDACTED"
+"""What stands where a secret stood (the word of OpenTelemetry's semantic conventions)."""
+
+_NAMES = frozenset(
+    {
+        "secret",
+        "password",
+        "passwd",
+        "pwd",
+        "token",
+        "access_token",
+        "api_key",
+        "apikey",
+        "x-api-key",
+        # https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/ names these four
+        "awsaccesskeyid",
+        "signature",
+        "sig",
+        "x-goog-signature",
+    }
+)
+_CREDENTIALS = re.compile(r"(?<=://)([^\s/@:?#]*):[^\s/?#]*@")
+_PAIR = re.compile(
+    r"\b(" + "|".join(sorted(map(re.escape, _NAMES), key=len, reverse=True)) + r")=[^\s&;,'\"<>)]+", re.IGNORECASE
+)
+
+
+def query(text: str) -> str:
+    """A query string whose secret values are hidden, however their names are escaped."""
+    if not text:
+        return text
+    return "&".join(_hide_value(pair) for pair in text.split("&"))
+
+
+def anywhere(text: str) -> str:
+    """Free text in which passwords of URLs and values of secret parameters are hidden."""
+    return _PAIR.sub(rf"\1={HIDDEN}", _CREDENTIALS.sub(rf"\1:{HIDDEN}@", text))
+
+
+def _hide_value(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    return f"{name}={HIDDEN}" if equals and unquote_plus(name).lower() in _NAMES else pair

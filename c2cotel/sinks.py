@@ -1,0 +1,340 @@
+"""What becomes of drained values: exact samples for statsd, aggregates for any OpenTelemetry exporter, totals in memory.
+
+All three are folded and collected by background threads under the recorder's lock or their own; `collect` gives points
+of the SDK's own classes, so that any exporter understands them.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry.exporter.statsd import NameRule, SampledHistogramDataPoint, resolve
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+    Sum,
+)
+
+from c2cotel.instruments import KEY, Instrument, Kind
+from c2cotel.recorder import Series
+
+_DELTA = AggregationTemporality.DELTA
+_CUMULATIVE = AggregationTemporality.CUMULATIVE
+
+
+class SampleSink:
+    """Keeps every single value until it is collected: what statsd wants."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[Series, list[float]] = {}
+        self._streams: dict[Series, dict[Any, Any]] = {}
+
+    def fold(self, series: Series, values: Sequence[float]) -> None:
+        with self._lock:
+            held = self._held.setdefault(series, [])
+            if series.instrument.kind is Kind.TIMER:
+                held.extend(values)
+            elif series.instrument.kind is Kind.GAUGE:
+                held[:] = values[-1:]
+            else:
+                held[:] = [sum(values, *held)]
+
+    def collect(self) -> list[Metric]:
+        """Everything folded since the last call: timers value by value, counters as increments, gauges as they are."""
+        with self._lock:
+            held, self._held = self._held, {}
+        now = time.time_ns()
+        points: dict[Instrument, list[Any]] = {}
+        for series, values in held.items():
+            if series.instrument.kind is Kind.TIMER:
+                stream = self._streams.setdefault(series, {})
+                point: Any = _sampled(series.attributes, values, now, stream)
+            else:
+                point = NumberDataPoint(series.attributes, now, now, values[-1])
+            points.setdefault(series.instrument, []).append(point)
+        return [_metric(row, row.name, data, _DELTA, monotonic=True) for row, data in points.items()]
+
+    def reset(self) -> None:
+        self._lock = threading.Lock()
+        self._held = {}
+
+
+class AggregateSink:
+    """Keeps one histogram, sum or last value a series: what OTLP and every other OpenTelemetry exporter wants.
+
+    Args:
+        temporality: what the exporter prefers, by kind; cumulative when a kind is missing.
+    """
+
+    def __init__(self, temporality: Mapping[Kind, AggregationTemporality] | None = None) -> None:
+        self._temporality = dict(temporality or {})
+        self._decreasing: set[str] = set()
+        self.reset()
+
+    def fold(self, series: Series, values: Sequence[float]) -> None:
+        with self._lock:
+            state = self._states.get(series)
+            if state is None:
+                state = self._states[series] = _STATES[series.instrument.kind](series.instrument, self._interval_start)
+            state.fold(values)
+            if series.instrument.kind is Kind.COUNTER and min(values) < 0:
+                self._decreasing.add(_otel_identity(series)[0])
+
+    def collect(self) -> list[Metric]:
+        """The points of every series: all of them when cumulative, those with news when delta."""
+        now = time.time_ns()
+        points: dict[tuple[Instrument, str], list[Any]] = {}
+        with self._lock:
+            for series, state in list(self._states.items()):
+                name, attributes = _otel_identity(series)
+                points.setdefault((series.instrument, name), []).append(state.point(attributes, now))
+                if self._of(series.instrument) is _DELTA and series.instrument.kind is not Kind.GAUGE:
+                    del self._states[series]
+            self._interval_start = now
+        return [
+            _metric(row, name, data, self._of(row), monotonic=name not in self._decreasing)
+            for (row, name), data in points.items()
+        ]
+
+    def reset(self) -> None:
+        self._lock = threading.Lock()
+        self._states: dict[Series, Any] = {}
+        self._interval_start = time.time_ns()
+
+    def _of(self, instrument: Instrument) -> AggregationTemporality:
+        return self._temporality.get(instrument.kind, _CUMULATIVE)
+
+
+class TotalsSink:
+    """Running totals of this process, as `stats.json` shows them.
+
+    Args:
+        rules: the names of the statsd wire; totals carry the same names, parts joined by ``/``.
+        tagged: whether automatic metrics use tags.
+    """
+
+    def __init__(self, rules: Iterable[NameRule], *, tagged: bool) -> None:
+        self._rules: dict[str, list[NameRule]] = {}
+        for rule in rules:
+            self._rules.setdefault(rule.instrument, []).append(rule)
+        self._tagged = tagged
+        self._keys: dict[Series, str] = {}
+        self.reset()
+
+    def fold(self, series: Series, values: Sequence[float]) -> None:
+        key = self._keys.get(series)
+        if key is None:
+            key = self._keys[series] = self._key(series)
+        with self._lock:
+            if series.instrument.kind is Kind.TIMER:
+                self._timers.setdefault(key, Totals()).fold(values)
+            elif series.instrument.kind is Kind.GAUGE:
+                self._gauges[key] = values[-1]
+            else:
+                self._counters[key] = self._counters.get(key, 0) + sum(values)
+
+    def collect(self, *, reset: bool = False) -> dict[str, Any]:
+        """The totals so far.
+
+        Args:
+            reset: forget them in the same step, so that nothing is lost or counted twice.
+
+        Returns:
+            ``{"timers": {key: {"nb", "avg_ms", …}}, "gauges": {key: value}, "counters": {key: n}}``
+        """
+        with self._lock:
+            timers, gauges, counters = self._timers, self._gauges, self._counters
+            if reset:
+                self._forget()
+            return {
+                "timers": {key: totals.as_json() for key, totals in timers.items()},
+                "gauges": dict(gauges),
+                "counters": dict(counters),
+            }
+
+    def reset(self) -> None:
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._timers: dict[str, Totals] = {}
+        self._gauges: dict[str, float] = {}
+        self._counters: dict[str, float] = {}
+
+    def _key(self, series: Series) -> str:
+        for rule in self._rules.get(series.instrument.name, ()):
+            if (found := resolve(rule, series.attributes, self._tagged)) is not None:
+                parts, tags = found
+                tagged = (f"{name}={value}" for name, value in sorted(tags.items()) if value)
+                return "/".join(part.replace("/", "_") for part in (*parts, *tagged))
+        return series.instrument.name
+
+
+@dataclass
+class Totals:
+    """Count, sum, extremes and percentiles of durations in seconds.
+
+    Percentiles come from buckets whose bounds grow by 1 %: the memory is bounded however many values come, and a
+    percentile is within 1 % of the exact one.
+    """
+
+    nb: int = 0
+    total: float = 0.0
+    low: float = math.inf
+    high: float = 0.0
+    buckets: dict[int, int] = field(default_factory=dict)
+
+    def fold(self, values: Sequence[float]) -> None:
+        """Take durations in seconds."""
+        self.nb += len(values)
+        self.total += sum(values)
+        self.low = min(self.low, *values)
+        self.high = max(self.high, *values)
+        for value in values:
+            index = _bucket(value)
+            self.buckets[index] = self.buckets.get(index, 0) + 1
+
+    def percentile(self, share: float) -> float:
+        """The duration in seconds that `share` (0 to 1) of the values do not exceed."""
+        left = max(1, math.ceil(share * self.nb))
+        for index in sorted(self.buckets):
+            left -= self.buckets[index]
+            if left <= 0:
+                return min(max(_middle(index), self.low), self.high)
+        return self.high
+
+    def as_json(self) -> dict[str, int]:
+        """Whole milliseconds, as `stats.json` shows them."""
+        percentiles = {f"p{n}_ms": _ms(self.percentile(n / 100)) for n in (50, 95, 99)}
+        return {
+            "nb": self.nb,
+            "avg_ms": _ms(self.total / self.nb),
+            "min_ms": _ms(self.low),
+            "max_ms": _ms(self.high),
+            **percentiles,
+        }
+
+
+_GROWTH = math.log(1.01)
+_SMALLEST = 1e-7
+
+
+def _bucket(value: float) -> int:
+    return math.ceil(math.log(value) / _GROWTH) if value > _SMALLEST else math.ceil(math.log(_SMALLEST) / _GROWTH)
+
+
+def _middle(index: int) -> float:
+    return math.exp((index - 0.5) * _GROWTH)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+class _HistogramState:
+    def __init__(self, instrument: Instrument, start: int) -> None:
+        self._bounds = instrument.bounds
+        self._start = start
+        self._count, self._sum, self._min, self._max = 0, 0.0, math.inf, -math.inf
+        self._buckets = [0] * (len(instrument.bounds) + 1)
+
+    def fold(self, values: Sequence[float]) -> None:
+        self._count += len(values)
+        self._sum += sum(values)
+        self._min = min(self._min, *values)
+        self._max = max(self._max, *values)
+        for value in values:
+            self._buckets[bisect_left(self._bounds, value)] += 1
+
+    def point(self, attributes: Mapping[str, Any], now: int) -> HistogramDataPoint:
+        return HistogramDataPoint(
+            attributes=attributes,
+            start_time_unix_nano=self._start,
+            time_unix_nano=now,
+            count=self._count,
+            sum=self._sum,
+            bucket_counts=tuple(self._buckets),
+            explicit_bounds=self._bounds,
+            min=self._min,
+            max=self._max,
+        )
+
+
+class _SumState:
+    def __init__(self, _: Instrument, start: int) -> None:
+        self._start = start
+        self._sum: float = 0
+
+    def fold(self, values: Sequence[float]) -> None:
+        self._sum += sum(values)
+
+    def point(self, attributes: Mapping[str, Any], now: int) -> NumberDataPoint:
+        return NumberDataPoint(attributes, self._start, now, self._sum)
+
+
+class _LastState:
+    def __init__(self, _: Instrument, __: int) -> None:
+        self._last: float = 0
+
+    def fold(self, values: Sequence[float]) -> None:
+        self._last = values[-1]
+
+    def point(self, attributes: Mapping[str, Any], now: int) -> NumberDataPoint:
+        return NumberDataPoint(attributes, 0, now, self._last)
+
+
+_STATES: Mapping[Kind, type[Any]] = {
+    Kind.TIMER: _HistogramState,
+    Kind.COUNTER: _SumState,
+    Kind.GAUGE: _LastState,
+}
+
+
+def _metric(
+    row: Instrument, name: str, points: list[Any], temporality: AggregationTemporality, *, monotonic: bool
+) -> Metric:
+    data: Any
+    if row.kind is Kind.TIMER:
+        data = Histogram(points, temporality)
+    elif row.kind is Kind.GAUGE:
+        data = Gauge(points)
+    else:
+        # increment_counter takes negative increments, and a receiver would read a falling monotonic sum as a restart.
+        data = Sum(points, temporality, is_monotonic=monotonic)
+    return Metric(name, row.description, row.unit, data)
+
+
+def _otel_identity(series: Series) -> tuple[str, Mapping[str, Any]]:
+    attributes = {name: value for name, value in series.attributes.items() if name != KEY}
+    if series.instrument.users:
+        return ".".join(map(str, series.attributes[KEY])), attributes
+    return series.instrument.name, attributes
+
+
+def _sampled(
+    attributes: Mapping[str, Any], values: list[float], now: int, stream: dict[Any, Any]
+) -> SampledHistogramDataPoint:
+    return SampledHistogramDataPoint(
+        attributes=attributes,
+        start_time_unix_nano=now,
+        time_unix_nano=now,
+        count=len(values),
+        sum=sum(values),
+        bucket_counts=(),
+        explicit_bounds=(),
+        min=min(values),
+        max=max(values),
+        samples=values,
+        stream=stream,
+    )

@@ -1,0 +1,278 @@
+"""Timers, gauges and counters of the application's own::
+
+    with stats.timer_context(["orders", "import"]):
+        import_orders()
+
+A key is a list of parts. Until `c2cotel.setup`, and where nothing reads measurements, all of this does nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ContextDecorator
+from math import isfinite
+from operator import index
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Protocol
+
+from opentelemetry import context, trace
+
+from c2cotel import spans
+from c2cotel.instruments import KEY, USER_COUNTER, USER_GAUGE, USER_TIMER, Instrument
+from c2cotel.recorder import Recorder, Series
+
+__all__ = ["Timer", "increment_counter", "outcome_timer_context", "set_gauge", "timer", "timer_context"]
+
+_logger = logging.getLogger(__name__)
+
+Key = Sequence[Any]
+Tags = Mapping[str, Any] | None
+
+
+def timer_context(key: Key, tags: Tags = None) -> Any:
+    """Time a block, or a function when used as a decorator; recorded only when no exception leaves it.
+
+    Args:
+        key: parts of the name.
+        tags: sent with it, whatever `STATSD_USE_TAGS` says.
+    """
+    return _backend.timer_context(key, tags)
+
+
+def outcome_timer_context(key: Key, tags: Tags = None) -> Any:
+    """Like `timer_context`, recorded in any case: under ``success`` or ``failure``, or with the tag ``success=1|0``."""
+    return _backend.outcome_timer_context(key, tags)
+
+
+def timer(key: Key | None = None, tags: Tags = None) -> Timer:
+    """Start a timer that `Timer.stop` ends; key and tags may be given here or there."""
+    return _backend.timer(key, tags)
+
+
+def set_gauge(key: Key, value: float, tags: Tags = None) -> None:
+    """Set a gauge; its last value counts."""
+    _backend.set_gauge(key, value, tags)
+
+
+def increment_counter(key: Key, increment: float = 1, tags: Tags = None) -> None:
+    """Add to a counter."""
+    _backend.increment_counter(key, increment, tags)
+
+
+class Timer(Protocol):
+    """A running timer."""
+
+    def stop(self, key_final: Key | None = None, tags_final: Tags = None) -> float:
+        """Record, under the key given here if one is; returns the seconds since the start."""
+
+
+class Backend:
+    """What the functions of this module do once `setup` has run.
+
+    Args:
+        recorder: takes the values.
+        clock: monotonic seconds.
+        tagged: whether `outcome_timer_context` tells its outcome by a tag.
+        tracer: makes a child span for each timer context inside a recorded span; None without traces.
+    """
+
+    def __init__(
+        self, recorder: Recorder, clock: Callable[[], float], *, tagged: bool, tracer: trace.Tracer | None
+    ) -> None:
+        self._recorder = recorder
+        self._tagged = tagged
+        self._known: dict[Any, Series] = {}
+        self.clock = clock
+        self.tracer = tracer
+
+    def timer_context(self, key: Key, tags: Tags) -> _TimerContext:
+        return _TimerContext(self, key, tags)
+
+    def outcome_timer_context(self, key: Key, tags: Tags) -> _OutcomeTimerContext:
+        return _OutcomeTimerContext(self, key, tags)
+
+    def timer(self, key: Key | None, tags: Tags) -> _Timer:
+        return _Timer(self, key, tags)
+
+    def set_gauge(self, key: Key, value: float, tags: Tags) -> None:
+        if (number := _number(key, value)) is not None:
+            self.series(USER_GAUGE, key, tags).record(number)
+
+    def increment_counter(self, key: Key, increment: float, tags: Tags) -> None:
+        if (number := _number(key, increment)) is not None:
+            self.series(USER_COUNTER, key, tags).record(number)
+
+    def outcome(self, key: Key, tags: Tags, *, success: bool) -> Series:
+        """The series of a timer whose outcome is known."""
+        if self._tagged:
+            return self.series(USER_TIMER, key, {**(tags or {}), "success": int(success)})
+        parts = (key,) if key.__class__ is str else key
+        return self.series(USER_TIMER, (*parts, "success" if success else "failure"), tags)
+
+    def series(self, instrument: Instrument, key: Key, tags: Tags) -> Series:
+        """The series of a key and tags, whatever their types."""
+        parts = (key,) if key.__class__ is str else tuple(key)
+        try:
+            identity = (instrument, parts, tuple(tags.items())) if tags else (instrument, parts)
+            found = self._known.get(identity)
+        except TypeError:  # an unhashable part or tag value
+            parts, tags = tuple(map(str, parts)), {name: str(value) for name, value in (tags or {}).items()}
+            return self.series(instrument, parts, tags)
+        if found is None:
+            plain = {str(name): str(value) for name, value in (tags or {}).items() if value is not None}
+            found = self._recorder.series(instrument, {**plain, KEY: tuple(map(str, parts))})
+            if not found.overflow:
+                self._known[identity] = found
+        return found
+
+
+class _TimerContext(ContextDecorator):
+    __slots__ = ("_backend", "_key", "_span", "_start", "_tags", "_token")
+
+    def __init__(self, backend: Backend, key: Key, tags: Tags) -> None:
+        self._backend = backend
+        self._key = key
+        self._tags = tags
+
+    def _recreate_cm(self) -> _TimerContext:
+        # A decorated function may run in many threads at once: each call has a context of its own.
+        return type(self)(self._backend, self._key, self._tags)
+
+    def __enter__(self) -> None:
+        backend = self._backend
+        self._span: trace.Span | None = None
+        if backend.tracer is not None:
+            self._start_span(backend.tracer)
+        self._start = backend.clock()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        duration = self._backend.clock() - self._start
+        self._record(duration, kind)
+        if self._span is not None:
+            self._end_span(error)
+
+    def _record(self, duration: float, kind: type[BaseException] | None) -> None:
+        if kind is None:
+            self._backend.series(USER_TIMER, self._key, self._tags).record(duration)
+
+    def _start_span(self, tracer: trace.Tracer) -> None:
+        if trace.get_current_span().is_recording():
+            parts = (self._key,) if isinstance(self._key, str) else self._key
+            attributes = {str(name): str(value) for name, value in (self._tags or {}).items()}
+            self._span = tracer.start_span(".".join(map(str, parts)), attributes=attributes)
+            self._token = context.attach(trace.set_span_in_context(self._span))
+
+    def _end_span(self, error: BaseException | None) -> None:
+        assert self._span is not None  # noqa: S101  # for the type checker: the caller has looked
+        context.detach(self._token)
+        if error is not None:
+            spans.record_error(self._span, error)
+        self._span.end()
+
+
+class _OutcomeTimerContext(_TimerContext):
+    __slots__ = ()
+
+    def _record(self, duration: float, kind: type[BaseException] | None) -> None:
+        if kind is None or issubclass(kind, Exception):
+            self._backend.outcome(self._key, self._tags, success=kind is None).record(duration)
+
+
+class _Timer:
+    __slots__ = ("_backend", "_key", "_start", "_tags")
+
+    def __init__(self, backend: Backend, key: Key | None, tags: Tags) -> None:
+        self._backend = backend
+        self._key = key
+        self._tags = tags
+        self._start = backend.clock()
+
+    def stop(self, key_final: Key | None = None, tags_final: Tags = None) -> float:
+        duration = self._backend.clock() - self._start
+        key = self._key if key_final is None else key_final
+        if key is None:
+            _logger.error("A timer was stopped without a key, neither in timer() nor in stop(): not recorded")
+        else:
+            tags = self._tags if tags_final is None else tags_final
+            self._backend.series(USER_TIMER, key, tags).record(duration)
+        return duration
+
+
+class _Nothing(ContextDecorator):
+    """Stands for every timer context while nothing measures."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+
+class _IdleTimer:
+    """Still tells the seconds: its user may want them, measured or not."""
+
+    __slots__ = ("_start",)
+
+    def __init__(self) -> None:
+        self._start = perf_counter()
+
+    def stop(self, key_final: Key | None = None, tags_final: Tags = None) -> float:  # noqa: ARG002  # the interface
+        return perf_counter() - self._start
+
+
+class _Idle:
+    """The backend until `setup`."""
+
+    _nothing = _Nothing()
+
+    def timer_context(self, *_: Any) -> _Nothing:
+        return self._nothing
+
+    outcome_timer_context = timer_context
+
+    def timer(self, *_: Any) -> _IdleTimer:
+        return _IdleTimer()
+
+    def set_gauge(self, *_: Any) -> None:
+        return None
+
+    increment_counter = set_gauge
+
+
+_IDLE = _Idle()
+_backend: Any = _IDLE
+
+
+def use(backend: Backend | None) -> None:
+    """Let the functions of this module go to a backend, or to none; for `setup`, `close` and tests."""
+    global _backend  # noqa: PLW0603  # the one process-wide name there is
+    _backend = _IDLE if backend is None else backend
+
+
+def _number(key: Key, value: Any) -> float | None:
+    if value.__class__ is int:
+        number: float = value
+        return number
+    try:
+        number = index(value) if hasattr(value, "__index__") else float(value)
+        if isfinite(number):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    _tell_once(key, value)
+    return None
+
+
+_told: set[str] = set()
+
+
+def _tell_once(key: Key, value: Any) -> None:
+    name = str(key)
+    if name not in _told and len(_told) < 1000:
+        _told.add(name)
+        _logger.error("%s: %r is not a finite number and is not recorded; told once", name, value)

@@ -1,0 +1,69 @@
+"""The only module that knows everybody: settings to pipeline to telemetry to instrumentation to plugins."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from time import perf_counter
+from typing import Any
+
+from c2cotel.options import APPLICATION, PROCESS, ApplicationSettings
+from c2cotel.pipeline import Pipeline, Service
+from c2cotel.settings import Settings
+from c2cotel.telemetry import Telemetry
+
+TELEMETRY = "c2cotel.telemetry"
+SETTINGS = "c2cotel.settings"
+
+_lock = threading.Lock()
+_running: Telemetry | None = None
+
+
+def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> Telemetry:
+    """Turn on all that the settings ask for; see `c2cotel.setup`."""
+    settings = Settings(os.environ, None if config is None else config.registry.settings)
+    for section in (*APPLICATION, *PROCESS):
+        settings.section(section)
+    with _lock:
+        telemetry = _start(settings, _service(config), clock)
+    if config is not None:
+        config.registry[TELEMETRY] = telemetry
+        config.registry[SETTINGS] = settings
+        # Through include: a second call does nothing, and what the application registers itself wins.
+        config.include(_include)
+    return telemetry
+
+
+def _start(settings: Settings, service: Service, clock: Callable[[], float]) -> Telemetry:
+    global _running  # noqa: PLW0603  # a process has one telemetry
+    if _running is not None and not _running.closed:
+        for section in PROCESS:
+            settings.must_agree(_running.settings, section)
+        return _running
+    _running = Telemetry(settings, Pipeline(settings, service), clock)
+    return _running
+
+
+def _include(config: Any) -> None:
+    from c2cotel.instrumentation import pyramid  # noqa: PLC0415  # scripts need no Pyramid
+
+    telemetry: Telemetry = config.registry[TELEMETRY]
+    if config.registry[SETTINGS].section(ApplicationSettings).stats_view:
+        telemetry.keep_totals()
+    telemetry.install(pyramid.install)
+    pyramid.include(config)
+    for plugin in entry_points(group="c2cotel.plugins"):
+        config.include(plugin.load())
+
+
+def _service(config: Any) -> Service:
+    package = getattr(getattr(config, "root_package", None), "__name__", None)
+    if package is None or package == "__main__":
+        return Service()
+    name = package.partition(".")[0]
+    try:
+        return Service(name, version(name))
+    except PackageNotFoundError:
+        return Service(name)

@@ -1,0 +1,246 @@
+"""Bytes to the network. Nothing here raises into the caller, and nothing waits longer than its budget."""
+
+import errno
+import logging
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from opentelemetry.exporter.statsd._endpoint import Endpoint
+
+_logger = logging.getLogger("opentelemetry.exporter.statsd")
+
+MAX_UDP_PAYLOAD = 65_507
+BURST = 20
+"""Datagrams sent without a pause. A receiver's default buffer of 212,992 bytes holds some 92 full ones."""
+PAUSE = 0.002
+"""Seconds to wait after a burst."""
+SEND_BUDGET = 0.1
+"""Seconds one `send` may wait altogether for room in the socket's buffer."""
+RESOLVE_INTERVAL = 300.0
+"""Seconds after which a name is looked up again: an UDP socket never says that the server has moved."""
+
+RETRY_INTERVAL = 30.0
+"""Seconds until a look-up that failed is tried again, while older addresses are known: one may take seconds."""
+
+Address = tuple[int, Any]
+"""Family and socket address."""
+
+
+class Transport(Protocol):
+    """What takes the datagrams of an exporter."""
+
+    def send(self, datagrams: Sequence[bytes]) -> bool:
+        """Send datagrams in order; False if one is known not to have been sent. Never raises."""
+
+    def close(self) -> None:
+        """Let go of the connection; a later `send` returns False."""
+
+
+class UdpTransport:
+    """Datagrams over UDP, paced.
+
+    The name is resolved at the first `send`, after errors and every five minutes; every address it has is tried. A
+    process forked from the one that made it opens a socket of its own. Not safe for several threads at once: the
+    exporter locks.
+
+    Args:
+        endpoint: Host and port.
+        resolver: As `socket.getaddrinfo`.
+        sleep: As `time.sleep`.
+        clock: As `time.monotonic`.
+
+    Attributes:
+        sent: Datagrams handed to the network.
+        errors: Datagrams known to be lost to an error of the network.
+        oversized: Datagrams dropped because the network takes none of that size.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        resolver: Callable[..., Sequence[Any]] = socket.getaddrinfo,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.sent = self.errors = self.oversized = 0
+        self._endpoint = endpoint
+        self._resolver = resolver
+        self._sleep = sleep
+        self._clock = clock
+        self._addresses: list[Address] = []
+        self._current = 0
+        self._resolve_at: float | None = None
+        self._socket: socket.socket | None = None
+        self._pid = os.getpid()
+        self._burst = 0
+        self._resume_at = 0.0
+        self._budget = 0.0
+        self._failure: Exception | None = None
+        self._is_down = False
+        self._closed = False
+
+    def send(self, datagrams: Sequence[bytes]) -> bool:
+        """Send datagrams in order; False if one is known not to have been sent. Never raises."""
+        if self._closed:
+            return False
+        if not datagrams:
+            return True
+        self._begin()
+        try:
+            self._resolve()
+        except (OSError, UnicodeError) as error:  # UnicodeError: a host that no name server can be asked for
+            self.errors += len(datagrams)
+            self._down(error)
+            return False
+        complete = True
+        last = len(datagrams) - 1
+        for position, datagram in enumerate(datagrams):
+            self._pace()
+            complete &= self._send_one(datagram, ask=position == last)
+        # Judged once a call: far refusals come back a while after the datagram, so that a single good send proves
+        # nothing.
+        if self._failure is not None:
+            self._down(self._failure)
+            return False
+        if complete:
+            self._up()
+        return complete
+
+    def close(self) -> None:
+        """Close the socket; a later `send` returns False."""
+        self._closed = True
+        self._disconnect()
+
+    def _begin(self) -> None:
+        if self._pid != os.getpid():
+            self._disconnect()
+            self._pid = os.getpid()
+        self._budget = SEND_BUDGET
+        self._failure = None
+
+    def _resolve(self) -> None:
+        now = self._clock()
+        if self._resolve_at is not None and now < self._resolve_at:
+            return
+        try:
+            found = self._resolver(self._endpoint.host, self._endpoint.port, type=socket.SOCK_DGRAM)
+        except (OSError, UnicodeError):
+            if not self._addresses:
+                raise
+            self._resolve_at = now + RETRY_INTERVAL  # the old addresses may well still be good
+            return
+        addresses = [(family, address) for family, _type, _protocol, _name, address in found]
+        if not addresses:
+            raise OSError(f"{self._endpoint.host} has no address")
+        current = self._addresses[self._current] if self._addresses else None
+        if current in addresses:
+            self._current = addresses.index(current)
+        else:
+            self._disconnect()
+            self._current = 0
+        self._addresses = addresses
+        self._resolve_at = now + RESOLVE_INTERVAL
+
+    def _send_one(self, datagram: bytes, *, ask: bool) -> bool:
+        if len(datagram) > MAX_UDP_PAYLOAD:
+            return self._too_long(datagram)
+        failure: Exception | None = None
+        for _ in range(len(self._addresses) + 1):
+            ask = ask or self._socket is None
+            try:
+                connection = self._put(datagram)
+            except ConnectionRefusedError as error:
+                # It was an earlier datagram that was refused, and this one was not transmitted: try again.
+                self.errors += 1
+                self._failure = failure = error
+            except BlockingIOError as error:
+                failure = error
+                break
+            except OSError as error:
+                if error.errno == errno.EMSGSIZE:
+                    return self._too_long(datagram)
+                failure = error
+                self._disconnect()
+            else:
+                # On the same host a refusal is known at once. A question costs as much as a fifth of a send: it is
+                # asked of a new socket, to find the address that listens, and after the last datagram, to know how
+                # things stand.
+                code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if ask else 0
+                if not code:
+                    self.sent += 1
+                    return True
+                failure = OSError(code, os.strerror(code))
+            if len(self._addresses) > 1:
+                self._disconnect()
+                self._current = (self._current + 1) % len(self._addresses)
+        self.errors += 1
+        self._failure = failure
+        return False
+
+    def _put(self, datagram: bytes) -> socket.socket:
+        connection = self._socket or self._connect()
+        while True:
+            try:
+                connection.send(datagram)
+            except BlockingIOError:
+                if self._budget <= 0:
+                    raise
+                self._wait_for_room(connection)
+            else:
+                return connection
+
+    def _wait_for_room(self, connection: socket.socket) -> None:
+        start = time.monotonic()
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_WRITE)
+            selector.select(self._budget)
+        self._budget -= time.monotonic() - start
+
+    def _connect(self) -> socket.socket:
+        family, address = self._addresses[self._current]
+        connection = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            connection.setblocking(False)
+            connection.connect(address)
+        except OSError:
+            connection.close()
+            raise
+        self._socket = connection
+        return connection
+
+    def _disconnect(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _pace(self) -> None:
+        if self._burst >= BURST:
+            wait = self._resume_at - self._clock()
+            if wait > 0:
+                self._sleep(wait)
+            self._burst = 0
+        self._burst += 1
+        if self._burst == BURST:
+            self._resume_at = self._clock() + PAUSE
+
+    def _too_long(self, datagram: bytes) -> bool:
+        if not self.oversized:
+            _logger.warning("A line of %d bytes is more than a datagram holds and was dropped", len(datagram))
+        self.oversized += 1
+        return False
+
+    def _down(self, error: Exception) -> None:
+        self._resolve_at = None
+        if not self._is_down:
+            self._is_down = True
+            _logger.warning("StatsD at %s cannot be reached, metrics are lost: %s", self._endpoint, error)
+
+    def _up(self) -> None:
+        if self._is_down:
+            self._is_down = False
+            _logger.info("StatsD at %s is reached again", self._endpoint)

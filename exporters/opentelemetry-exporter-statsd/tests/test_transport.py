@@ -1,0 +1,233 @@
+"""Datagrams on the loopback: refusals, several addresses, names that resolve late, sizes, pace, fork."""
+
+import logging
+import os
+import socket
+from typing import Any
+
+import pytest
+from opentelemetry.exporter.statsd import Endpoint, UdpTransport, parse_endpoint
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def transport(server: Any) -> Any:
+    transport = UdpTransport(parse_endpoint(server.endpoint))
+    yield transport
+    transport.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("localhost:1", Endpoint("localhost", 1)),
+        ("statsd", Endpoint("statsd", 8125)),
+        ("10.0.0.1", Endpoint("10.0.0.1", 8125)),
+        ("[::1]:8126", Endpoint("::1", 8126)),
+        ("[::1]", Endpoint("::1", 8125)),
+        ("[fe80::1%lo]:8125", Endpoint("fe80::1%lo", 8125)),
+        ("udp://h:1", Endpoint("h", 1)),
+        ("udp://[::1]:65535", Endpoint("::1", 65535)),
+        (" h:1 ", Endpoint("h", 1)),
+    ],
+)
+def test_an_endpoint_is_understood(text: str, endpoint: Endpoint) -> None:
+    assert parse_endpoint(text) == endpoint
+    assert parse_endpoint(str(endpoint)) == endpoint
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("::1:8125", "needs brackets"),
+        ("", "host is empty"),
+        (":8125", "host is empty"),
+        ("udp://", "host is empty"),
+        ("h:", "not a port"),
+        ("h:0", "not a port"),
+        ("h:65536", "not a port"),
+        ("h:٣", "not a port"),
+        ("h:80a", "not a port"),
+        ("[::1", "brackets"),
+        ("[::1]8125", "brackets"),
+        ("[h]:1", "brackets"),
+        ("a b:1", "not a host"),
+        ("udp://h/x", "not a host"),
+        ("tcp://h:1", "not supported yet"),
+        ("unix:///run/statsd", "not supported yet"),
+        ("http://h:1", "unknown scheme"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused_with_what_it_held_and_what_would_do(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        parse_endpoint(text)
+    assert repr(text) in str(caught.value)
+    assert "host:port" in str(caught.value)
+
+
+def test_localhost_is_reached_on_ipv4_when_ipv6_refuses(server: Any) -> None:
+    def resolver(*_: Any, **__: Any) -> list[Any]:
+        return [
+            (socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("::1", server.port, 0, 0)),
+            (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", server.port)),
+        ]
+
+    transport = UdpTransport(Endpoint("localhost", server.port), resolver=resolver)
+    assert transport.send([b"a", b"b"])
+    assert transport.send([b"c"])
+    assert server.datagrams() == [b"a", b"b", b"c"]
+    assert (transport.sent, transport.errors) == (3, 0)
+    transport.close()
+
+
+def test_ipv6_is_reached(start_server: Any) -> None:
+    server = start_server("::1")
+    transport = UdpTransport(parse_endpoint(server.endpoint))
+    assert transport.send([b"a"])
+    assert server.datagrams() == [b"a"]
+    transport.close()
+
+
+@pytest.mark.parametrize("several_addresses", [False, True])
+def test_a_server_that_is_down_is_one_warning_and_its_return_one_line_and_nothing_later_is_lost(
+    start_server: Any, free_port: int, caplog: pytest.LogCaptureFixture, several_addresses: bool
+) -> None:
+    caplog.set_level(logging.INFO, "opentelemetry.exporter.statsd")
+    transport = UdpTransport(Endpoint("localhost" if several_addresses else "127.0.0.1", free_port))
+    for _ in range(5):
+        assert not transport.send([b"lost", b"lost"])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert str(free_port) in caplog.text
+    assert transport.errors >= 5
+
+    server = start_server(port=free_port)
+    assert transport.send([b"first"])
+    assert transport.send([b"second"])
+    assert server.datagrams() == [b"first", b"second"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+    server.close()
+    for _ in range(3):
+        assert not transport.send([b"lost"])
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING"]
+    transport.close()
+
+
+def test_a_refusal_of_an_earlier_datagram_does_not_cost_the_next_one(server: Any, free_port: int) -> None:
+    """A far host refuses later: the socket then fails a send that it has not transmitted."""
+    transport = UdpTransport(Endpoint("127.0.0.1", server.port))
+    assert transport.send([b"a"])
+    assert transport._socket is not None
+    transport._socket.connect(("127.0.0.1", free_port))
+    transport._socket.send(b"refused")
+    transport._socket.connect(("127.0.0.1", server.port))
+    transport.send([b"b"])
+    assert server.datagrams() == [b"a", b"b"]
+    transport.close()
+
+
+def test_a_name_that_does_not_resolve_at_first_is_found_later_and_followed_when_it_moves(
+    start_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "opentelemetry.exporter.statsd")
+    first, second = start_server(), start_server()
+    now = 0.0
+    answers: list[Any] = []
+    asked = 0
+
+    def resolver(host: str, port: int, **_: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        assert host == "statsd.example"
+        if not answers:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", answers[-1].port))]
+
+    transport = UdpTransport(Endpoint("statsd.example", 8125), resolver=resolver, clock=lambda: now)
+    assert asked == 0
+    assert not transport.send([b"lost"])
+    assert not transport.send([b"lost"])
+    assert len(caplog.records) == 1
+    answers.append(first)
+    assert transport.send([b"a"])
+    answers.append(second)
+    assert transport.send([b"b"])
+    assert asked == 3
+    now = 301.0
+    assert transport.send([b"c"])
+    answers.clear()
+    now = 602.0
+    assert transport.send([b"d"]), "an old address is better than none"
+    assert first.datagrams() == [b"a", b"b"]
+    assert second.datagrams() == [b"c", b"d"]
+    transport.close()
+
+
+def test_a_host_no_name_server_can_be_asked_for_is_an_outage_not_an_exception() -> None:
+    transport = UdpTransport(Endpoint("a" * 70 + ".example", 8125))
+    assert not transport.send([b"lost"])
+    transport.close()
+
+
+def test_a_datagram_beyond_the_size_of_udp_is_dropped_counted_and_the_next_arrives(server: Any, transport: Any) -> None:
+    assert not transport.send([b"a", b"x" * 70_000, b"b" * 3000])
+    assert server.datagrams() == [b"a", b"b" * 3000]
+    assert (transport.sent, transport.oversized, transport.errors) == (2, 1, 0)
+
+
+def test_a_pause_follows_twenty_datagrams_also_across_calls(server: Any) -> None:
+    now = 0.0
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        pauses.append(seconds)
+        now += seconds
+
+    transport = UdpTransport(parse_endpoint(server.endpoint), sleep=sleep, clock=lambda: now)
+    for _ in range(8):
+        transport.send([b"x"] * 5)
+    assert pauses == [pytest.approx(0.002)]
+    transport.send([b"x"])
+    assert pauses == [pytest.approx(0.002)] * 2
+    now += 1
+    transport.send([b"x"] * 19)
+    now += 1
+    transport.send([b"x"])
+    assert len(pauses) == 2, "time that has passed anyway is not waited for again"
+    transport.close()
+
+
+def test_after_close_nothing_is_sent_and_nothing_raised(server: Any, transport: Any) -> None:
+    transport.send([b"a"])
+    transport.close()
+    transport.close()
+    assert not transport.send([b"b"])
+    assert server.datagrams() == [b"a"]
+
+
+def test_a_forked_child_sends_through_a_socket_of_its_own(server: Any, transport: Any) -> None:
+    def source() -> tuple[bytes, Any]:
+        received: tuple[bytes, Any] = server.socket.recvfrom(100)
+        return received
+
+    server.socket.settimeout(5)
+    transport.send([b"parent"])
+    before = source()
+    child = os.fork()
+    if not child:
+        transport.send([b"child"])
+        os._exit(0)
+    of_child = source()
+    os.waitpid(child, 0)
+    transport.send([b"parent"])
+    assert before == source()
+    assert of_child[0] == b"child"
+    assert of_child[1] != before[1]

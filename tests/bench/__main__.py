@@ -1,0 +1,158 @@
+"""``make bench``: what measuring costs, beside what others cost, in one run, interleaved; medians of the rounds."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+import socket
+
+from tests.bench.hello import VARIANTS
+
+ROOT = Path(__file__).parents[2]
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
+REQUESTS = int(os.environ.get("BENCH_REQUESTS", "2000"))
+MEMORY_REQUESTS = int(os.environ.get("BENCH_MEMORY_REQUESTS", "1000000"))
+
+
+class _Collector(BaseHTTPRequestHandler):
+    """Takes OTLP over HTTP and answers at once."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class names it so
+        """Stay quiet."""
+
+
+class Worker:
+    """A bench process that runs on command."""
+
+    def __init__(self, module: str, *arguments: str, env: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            env={**os.environ, **env},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._answer("ready")
+
+    def ask(self, n: int) -> str:
+        """Run n operations; returns the line it answers."""
+        assert self._process.stdin is not None
+        print(n, file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def end(self) -> None:
+        """Let it end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+
+    def _answer(self, expected: str | None = None) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        if not line or (expected and line != expected):
+            raise RuntimeError(f"bench worker said {line!r} and ended with {self._process.poll()}")
+        return line
+
+
+def hello(env: dict[str, str]) -> None:
+    """Added CPU microseconds a request on a bare Pyramid hello."""
+    workers = {name: Worker("tests.bench.hello", name, env=env) for name in VARIANTS}
+    found: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    for _ in range(ROUNDS):
+        for name, worker in workers.items():
+            found[name].append(float(worker.ask(REQUESTS).split()[0]) / REQUESTS * 1e6)
+    for worker in workers.values():
+        worker.end()
+    bare = statistics.median(found["bare"])
+    added = {
+        name: statistics.median(a - b for a, b in zip(values, found["bare"], strict=True))
+        for name, values in found.items()
+    }
+    print(f"\nAdded CPU µs a request on a bare Pyramid hello ({bare:.1f} µs), background work and sending included")
+    print(f"{'':34}{'added':>8}")
+    for name in VARIANTS:
+        if name != "bare":
+            print(f"{name:34}{added[name]:8.1f}")
+    _ratio("c2cotel statsd / one UDP send", added["c2cotel statsd"] / added["one UDP send"], 0.75)
+    _ratio("c2cotel statsd / OpenTelemetry metrics", added["c2cotel statsd"] / added["OpenTelemetry metrics"], 0.1)
+    _ratio(
+        "c2cotel with traces / OpenTelemetry with traces",
+        added["c2cotel statsd + OTLP + traces"] / added["OpenTelemetry traces + metrics"],
+        0.6,
+    )
+
+
+def timers(env: dict[str, str]) -> None:
+    """Nanoseconds of one timer, all in."""
+    worker = Worker("tests.bench.timers", env=env)
+    rounds = [json.loads(worker.ask(REQUESTS * 5)) for _ in range(ROUNDS)]
+    worker.end()
+    median = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+    print("\nCPU ns an operation")
+    for name, label in (
+        ("timer", "stats.timer_context, drained and sent"),
+        ("Histogram.record", "Histogram.record, three attributes"),
+        ("UDP send", "one UDP send"),
+    ):
+        print(f"{label:40}{median[name]:8.0f}")
+    _ratio("timer / Histogram.record", median["timer"] / median["Histogram.record"], 1 / 3)
+
+
+def memory(env: dict[str, str]) -> None:
+    """What a million requests leave behind."""
+    worker = Worker("tests.bench.hello", "c2cotel statsd", env=env)
+    early = float(worker.ask(MEMORY_REQUESTS // 10).split()[1])
+    late = float(worker.ask(MEMORY_REQUESTS - MEMORY_REQUESTS // 10).split()[1])
+    worker.end()
+    print(f"\nResident memory after {MEMORY_REQUESTS // 10:,} requests {early:.1f} MiB, after {MEMORY_REQUESTS:,} ", end="")
+    print(f"{late:.1f} MiB: {late - early:+.2f} MiB (goal: at most +2)")
+
+
+def _ratio(what: str, ratio: float, goal: float) -> None:
+    print(f"  {what}: {ratio:.2f} (goal: at most {goal:.2f}{'' if ratio <= goal else ', MISSED'})")
+
+
+def _drain(sock: socket.socket) -> None:
+    while True:
+        sock.recv(65536)
+
+
+def main() -> None:
+    """Start the two receivers, then run every part."""
+    collector = ThreadingHTTPServer(("127.0.0.1", 0), _Collector)
+    collector.daemon_threads = True
+    threading.Thread(target=collector.serve_forever, daemon=True).start()
+    statsd = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    statsd.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    statsd.bind(("127.0.0.1", 0))
+    threading.Thread(target=_drain, args=(statsd,), daemon=True).start()
+    env = {
+        "BENCH_STATSD": f"127.0.0.1:{statsd.getsockname()[1]}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+        "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
+    }
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {ROUNDS} rounds of {REQUESTS} requests, medians")
+    parts = {"hello": hello, "timers": timers, "memory": memory}
+    for name in sys.argv[1:] or parts:
+        parts[name](env)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,4 @@
+from cornice.service import Service as Service
+from pyramid.config import Configurator
+
+def includeme(config: Configurator) -> None: ...

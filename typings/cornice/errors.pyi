@@ -1,0 +1,6 @@
+from typing import Any
+
+class Errors(list[dict[str, Any]]):
+    status: int
+    def __init__(self, status: int = 400, localizer: Any = None) -> None: ...
+    def add(self, location: str, name: str | None = None, description: str | None = None, **kw: Any) -> None: ...

@@ -1,0 +1,15 @@
+"""`stats.json`: the totals that this process keeps in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.request import Request
+
+from c2cotel_views._view import flag
+
+
+def view(request: Request) -> dict[str, Any]:
+    """Timers, gauges and counters of this process; ``reset=1`` returns and clears them in one step."""
+    totals: dict[str, Any] = request.registry["c2cotel.telemetry"].totals(reset=flag(request, "reset"))
+    return totals
