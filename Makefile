@@ -96,7 +96,7 @@ format: venv  ## put the code into its one format
 
 docs: venv  ## generate the reference pages
 	@mkdir -p docs/reference
-	@.venv/bin/python -m c2cotel.settings > docs/reference/.settings.md.new
+	@.venv/bin/python -m c2cotel.options > docs/reference/.settings.md.new
 	@test -s docs/reference/.settings.md.new && mv docs/reference/.settings.md.new docs/reference/settings.md
 
 dist: venv  ## build the three wheels into dist/

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c2cotel._version import VERSION as __version__
+from c2cotel._version import VERSION as __version__  # noqa: N811  # the name that tools look for
 from c2cotel.errors import C2cotelError, SettingsError
 
 if TYPE_CHECKING:

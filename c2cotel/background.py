@@ -14,6 +14,8 @@ from c2cotel.sdk import suppressed
 
 _logger = logging.getLogger(__name__)
 
+_MOST_TOLD = 100
+
 
 class ForkAware(Protocol):
     """What must know when its process is forked."""
@@ -69,6 +71,8 @@ class Worker:
         self._tick = tick
         self._interval = interval
         self._told: set[str] = set()
+        self._woken = False
+        self._stopping = False
         self._start()
 
     def wake(self) -> None:
@@ -113,12 +117,15 @@ class Worker:
 
     def _loop(self) -> None:
         with suppressed():
-            while not self._stopping:
+            stopping = False
+            while not stopping:
                 waiting = self._next_requests()
+                # Read before the tick: what was recorded during it, before `stop` was called, needs one more.
+                stopping = self._stopping
                 self._woken = False
                 try:
                     self._tick()
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001  # whatever it is, the thread goes on
                     self._tell_once(error)
                 for done in waiting:
                     done.set()
@@ -136,6 +143,6 @@ class Worker:
 
     def _tell_once(self, error: Exception) -> None:
         kind = f"{type(error).__name__}: {error}"
-        if kind not in self._told and len(self._told) < 100:
+        if kind not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(kind)
             _logger.error("%s failed and goes on; told once", self._name, exc_info=error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from opentelemetry.sdk.metrics import MeterProvider
@@ -87,7 +88,7 @@ class Outage(logging.Filter):
         self._own_thread = threading.get_ident()
         try:
             works = export()
-        except Exception as error:  # any exporter may be plugged in here
+        except Exception as error:  # noqa: BLE001  # any exporter may be plugged in here
             works, self._reason = False, f"{type(error).__name__}: {error}"
         finally:
             self._own_thread = None
@@ -262,5 +263,8 @@ class SpanChannel(SpanProcessor):
             left -= len(batch)
             if self._exporter is None:
                 self._exporter = self._make_exporter()
-            exporter = self._exporter
-            self._outage.watch(lambda exporter=exporter, batch=batch: exporter.export(batch) is SpanExportResult.SUCCESS)
+            self._outage.watch(partial(_export_spans, self._exporter, batch))
+
+
+def _export_spans(exporter: SpanExporter, batch: list[ReadableSpan]) -> bool:
+    return exporter.export(batch) is SpanExportResult.SUCCESS

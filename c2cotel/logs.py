@@ -19,8 +19,6 @@ import orjson
 from opentelemetry import trace
 from pyramid.threadlocal import get_current_request
 
-from c2cotel import request_id
-
 _SYSLOG_LEVELS = (
     (logging.CRITICAL, 2),
     (logging.ERROR, 3),
@@ -105,7 +103,7 @@ def syslog_level(levelno: int) -> int:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception as error:  # a log call with wrong arguments must not stop the application
+    except Exception as error:  # noqa: BLE001  # a log call with wrong arguments must not stop the application
         return f"{record.msg!r} {record.args!r} [cannot be formatted: {error!r}]"
 
 
@@ -121,12 +119,8 @@ def _full_message(record: logging.LogRecord, message: str) -> str:
 
 
 def _add_request(fields: dict[str, Any]) -> None:
-    known_id = request_id.current_id()
-    if known_id is not None:
-        fields["request_id"] = known_id
     request = get_current_request()
-    environ = getattr(request, "environ", None)
-    if not isinstance(environ, dict):
+    if request is None or not isinstance(getattr(request, "environ", None), dict):
         return
     try:
         fields["client_addr"] = request.client_addr
@@ -146,7 +140,7 @@ def _plain(value: Any) -> Any:
         return value
     try:
         return str(value)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # any object may be logged
         return f"[{type(value).__name__} has no text: {error!r}]"
 
 

@@ -115,7 +115,8 @@ class Pipeline:
     def flush(self, timeout: float) -> bool:
         """Send everything recorded so far; returns whether all of it went within `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        return all([outlet.worker.run(max(0.0, deadline - time.monotonic())) for outlet in self.outlets])
+        sent = [outlet.worker.run(max(0.0, deadline - time.monotonic())) for outlet in self.outlets]
+        return all(sent)
 
     def close(self, timeout: float) -> None:
         """Send what is left, `timeout` seconds at most, then release exporters and global names."""
@@ -256,9 +257,9 @@ class Pipeline:
             cls = found.load()
         except ImportError as error:
             hint = f"pip install '{install}'" if install else "its package, complete"
-            raise SettingsError(f"{variable}: the exporter {wanted!r} cannot be imported ({error}): {hint}") from error
+            raise SettingsError(f"{variable}: {wanted!r} cannot be imported ({error}): expected {hint}") from error
         if not issubclass(cls, base):
-            raise SettingsError(f"{variable}: {wanted!r} does not push ({cls.__name__}): expected an exporter that does")
+            raise SettingsError(f"{variable}: {wanted!r} waits to be asked: expected an exporter that sends by itself")
         factory: Callable[[], Any] = cls
         return factory
 
@@ -272,5 +273,5 @@ class Pipeline:
 
 
 def sanitized_part(text: str) -> str:
-    """A key part or tag as the 2018 library wrote it: one underscore for each character but ASCII letters and digits."""
+    """A key part or tag as 2018 wrote it: one underscore for each character that is no ASCII letter or digit."""
     return "".join(c if c == "_" or (c.isascii() and c.isalnum()) else "_" for c in text)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from contextvars import ContextVar
-from itertools import count
-from random import getrandbits
+from collections.abc import Iterable, Iterator, Mapping
+from os import urandom
 from typing import Any
-from uuid import uuid4
 
 from c2cotel.background import forks
 
@@ -18,17 +15,6 @@ HEADERS = ("X-Request-ID", "X-Correlation-ID", "Request-ID", "X-Varnish", "X-Amz
 MAX_LENGTH = 128
 
 _UNPRINTABLE = re.compile(r"[^ -~]+")
-
-Current = tuple[str, list[float]]
-"""What is known of the request that a thread or task works for: its id, and the seconds of each rendering so far."""
-
-current: ContextVar[Current | None] = ContextVar("c2c_request", default=None)
-
-
-def current_id() -> str | None:
-    """The id of the request that this thread or task works for; None outside of one."""
-    known = current.get()
-    return None if known is None else known[0]
 
 
 def environ_key(header: str) -> str:
@@ -55,36 +41,42 @@ def clean(text: str) -> str:
 
 
 class Ids:
-    """Makes ids: UUIDs (version 4, RFC 9562) of which this process makes none twice.
-
-    The last 90 bits are random and the process's own; the first 32 count, scattered so that ids of neighbouring
-    requests differ at first glance. `uuid.uuid4` costs six times as much.
-    """
+    """Makes random UUIDs (version 4, RFC 9562), many at a time: one by one they cost a request three times as much."""
 
     def __init__(self) -> None:
-        self._renew()
+        self._made: list[str] = []
         forks.watch(self)
 
-    def __call__(self) -> str:
-        return "%08x-%s" % (self._next() * _ODD & 0xFFFFFFFF, self._own)  # noqa: UP031  # half the time of an f-string
+    def take(self) -> str:
+        """An id that nobody else has."""
+        try:
+            return self._made.pop()
+        except IndexError:
+            self._made.extend(_uuids(_BATCH))
+            return self._made.pop()
 
     def before_fork(self) -> None:
         """Nothing to do."""
 
     def after_fork(self) -> None:
-        """A child makes other ids than its parent."""
-        self._renew()
-
-    def _renew(self) -> None:
-        self._own = str(uuid4())[9:]
-        self._next = count(getrandbits(32)).__next__
+        """The parent uses those that are made."""
+        self._made.clear()
 
 
-_ODD = 0x9E3779B1
-"""Odd, so that multiplying by it modulo 2**32 maps no two numbers to one (Knuth, The Art of Computer Programming 6.4)."""
+_BATCH = 64
 
 
-def from_trace(trace_id: int) -> str:
-    """A trace id in the form of a UUID, so that either finds the other."""
-    digits = f"{trace_id:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+def _uuids(number: int) -> Iterator[str]:
+    digits = urandom(16 * number).hex()
+    for at in range(0, len(digits), 32):
+        d = digits[at : at + 32]
+        yield f"{d[:8]}-{d[8:12]}-4{d[13:16]}-{_VARIANT[d[16]]}{d[17:20]}-{d[20:]}"
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+
+
+def from_traceparent(traceparent: str) -> str:
+    """The trace id of a W3C `traceparent` in the form of a UUID, so that either finds the other."""
+    d = traceparent[3:35]
+    return f"{d[:8]}-{d[8:12]}-{d[12:16]}-{d[16:20]}-{d[20:]}"

@@ -54,11 +54,17 @@ def setting(
 ) -> Any:
     """A dataclass field that is one setting; see `Declaration` for the arguments."""
     if shown is None:
-        shown = {None: "unset", "": "empty", False: "off", True: "on"}.get(default, f"`{default}`")
+        shown = _shown(default)
     metadata = {"setting": Declaration(env, ini, parse, doc, shown)}
     if _FAMILY in env:
         return field(default_factory=dict, metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return {None: "unset", "": "empty"}.get(default, f"`{default}`")
 
 
 def text(value: str) -> str:
@@ -148,7 +154,8 @@ class Settings:
         Raises:
             SettingsError: a setting given here has another value there; names it.
         """
-        mine, theirs = self.section(cls), fixed.section(cls)
+        mine: Any = self.section(cls)
+        theirs: Any = fixed.section(cls)
         for name, declared in self._given(cls):
             if getattr(mine, name) != getattr(theirs, name):
                 source, found = self._texts(declared)[0]

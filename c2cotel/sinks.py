@@ -1,4 +1,4 @@
-"""What becomes of drained values: exact samples for statsd, aggregates for any OpenTelemetry exporter, totals in memory.
+"""What becomes of drained values: exact samples for statsd, aggregates for OpenTelemetry exporters, totals in memory.
 
 All three are folded and collected by background threads under the recorder's lock or their own; `collect` gives points
 of the SDK's own classes, so that any exporter understands them.

@@ -1,4 +1,6 @@
-"""Timers, gauges and counters of the application's own::
+"""Timers, gauges and counters of the application's own.
+
+::
 
     with stats.timer_context(["orders", "import"]):
         import_orders()
@@ -9,6 +11,7 @@ A key is a list of parts. Until `c2cotel.setup`, and where nothing reads measure
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ContextDecorator
 from math import isfinite
@@ -17,7 +20,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Protocol
 
-from opentelemetry import context, trace
+from opentelemetry import trace
 
 from c2cotel import spans
 from c2cotel.instruments import KEY, USER_COUNTER, USER_GAUGE, USER_TIMER, Instrument
@@ -31,24 +34,27 @@ Key = Sequence[Any]
 Tags = Mapping[str, Any] | None
 
 
-def timer_context(key: Key, tags: Tags = None) -> Any:
+def timer_context(key: Key, tags: Tags = None) -> Timing:
     """Time a block, or a function when used as a decorator; recorded only when no exception leaves it.
 
     Args:
         key: parts of the name.
         tags: sent with it, whatever `STATSD_USE_TAGS` says.
     """
-    return _backend.timer_context(key, tags)
+    timing: Timing = _backend.timer_context(key, tags)
+    return timing
 
 
-def outcome_timer_context(key: Key, tags: Tags = None) -> Any:
+def outcome_timer_context(key: Key, tags: Tags = None) -> Timing:
     """Like `timer_context`, recorded in any case: under ``success`` or ``failure``, or with the tag ``success=1|0``."""
-    return _backend.outcome_timer_context(key, tags)
+    timing: Timing = _backend.outcome_timer_context(key, tags)
+    return timing
 
 
 def timer(key: Key | None = None, tags: Tags = None) -> Timer:
     """Start a timer that `Timer.stop` ends; key and tags may be given here or there."""
-    return _backend.timer(key, tags)
+    started: Timer = _backend.timer(key, tags)
+    return started
 
 
 def set_gauge(key: Key, value: float, tags: Tags = None) -> None:
@@ -59,6 +65,18 @@ def set_gauge(key: Key, value: float, tags: Tags = None) -> None:
 def increment_counter(key: Key, increment: float = 1, tags: Tags = None) -> None:
     """Add to a counter."""
     _backend.increment_counter(key, increment, tags)
+
+
+class Timing(ContextDecorator, ABC):
+    """Times a block, or each call of the function it decorates."""
+
+    @abstractmethod
+    def __enter__(self) -> None: ...
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
 
 
 class Timer(Protocol):
@@ -128,8 +146,8 @@ class Backend:
         return found
 
 
-class _TimerContext(ContextDecorator):
-    __slots__ = ("_backend", "_key", "_span", "_start", "_tags", "_token")
+class _TimerContext(Timing):
+    __slots__ = ("_backend", "_key", "_span", "_start", "_tags")
 
     def __init__(self, backend: Backend, key: Key, tags: Tags) -> None:
         self._backend = backend
@@ -142,9 +160,7 @@ class _TimerContext(ContextDecorator):
 
     def __enter__(self) -> None:
         backend = self._backend
-        self._span: trace.Span | None = None
-        if backend.tracer is not None:
-            self._start_span(backend.tracer)
+        self._span = None if backend.tracer is None else self._start_span(backend.tracer)
         self._start = backend.clock()
 
     def __exit__(
@@ -153,25 +169,18 @@ class _TimerContext(ContextDecorator):
         duration = self._backend.clock() - self._start
         self._record(duration, kind)
         if self._span is not None:
-            self._end_span(error)
+            self._span.__exit__(kind, error, traceback)
 
     def _record(self, duration: float, kind: type[BaseException] | None) -> None:
         if kind is None:
             self._backend.series(USER_TIMER, self._key, self._tags).record(duration)
 
-    def _start_span(self, tracer: trace.Tracer) -> None:
-        if trace.get_current_span().is_recording():
-            parts = (self._key,) if isinstance(self._key, str) else self._key
-            attributes = {str(name): str(value) for name, value in (self._tags or {}).items()}
-            self._span = tracer.start_span(".".join(map(str, parts)), attributes=attributes)
-            self._token = context.attach(trace.set_span_in_context(self._span))
-
-    def _end_span(self, error: BaseException | None) -> None:
-        assert self._span is not None  # noqa: S101  # for the type checker: the caller has looked
-        context.detach(self._token)
-        if error is not None:
-            spans.record_error(self._span, error)
-        self._span.end()
+    def _start_span(self, tracer: trace.Tracer) -> spans.child | None:
+        if not trace.get_current_span().is_recording():
+            return None
+        parts = (self._key,) if isinstance(self._key, str) else self._key
+        attributes = {str(name): str(value) for name, value in (self._tags or {}).items()}
+        return spans.child(tracer, ".".join(map(str, parts)), attributes)
 
 
 class _OutcomeTimerContext(_TimerContext):
@@ -202,7 +211,7 @@ class _Timer:
         return duration
 
 
-class _Nothing(ContextDecorator):
+class _Nothing(Timing):
     """Stands for every timer context while nothing measures."""
 
     def __enter__(self) -> None:
@@ -210,7 +219,6 @@ class _Nothing(ContextDecorator):
 
     def __exit__(self, *_: object) -> None:
         return None
-
 
 
 class _IdleTimer:
@@ -221,7 +229,7 @@ class _IdleTimer:
     def __init__(self) -> None:
         self._start = perf_counter()
 
-    def stop(self, key_final: Key | None = None, tags_final: Tags = None) -> float:  # noqa: ARG002  # the interface
+    def stop(self, key_final: Key | None = None, tags_final: Tags = None) -> float:
         return perf_counter() - self._start
 
 
@@ -269,10 +277,11 @@ def _number(key: Key, value: Any) -> float | None:
 
 
 _told: set[str] = set()
+_MOST_TOLD = 1000
 
 
 def _tell_once(key: Key, value: Any) -> None:
     name = str(key)
-    if name not in _told and len(_told) < 1000:
+    if name not in _told and len(_told) < _MOST_TOLD:
         _told.add(name)
         _logger.error("%s: %r is not a finite number and is not recorded; told once", name, value)

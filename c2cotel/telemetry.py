@@ -40,7 +40,7 @@ class Telemetry:
         self.tracer = pipeline.tracer
         self.measures = pipeline.measures
         self.request_id_keys = request_id.environ_keys(settings.section(RequestIdSettings).header)
-        self.new_request_id = request_id.Ids()
+        self.new_request_id = request_id.Ids().take
         self.closed = False
         self._pipeline = pipeline
         self._installed: set[Callable[[Telemetry], Callable[[], None]]] = set()

@@ -9,6 +9,7 @@ import click
 from c2cotel._version import VERSION
 
 COMMANDS = {
+    "demo": "See it work: an application, its metrics, a log line and a trace.",
     "tap": "Print the statsd lines that arrive on a UDP port.",
 }
 """Name of each command, which is also its module here (in it: `command`), and its line in the list of commands."""

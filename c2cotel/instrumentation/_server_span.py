@@ -47,15 +47,20 @@ class ServerSpans:
         self._tracer = tracer
         self.environ_keys = tuple(map(request_id.environ_key, propagate.get_global_textmap().fields))
 
-    def start(self, environ: Mapping[str, Any]) -> tuple[trace.Span | None, Token[Any] | None]:
-        """The request's span and the token of the context that now is current; None for what there is not."""
+    def start(self, environ: Mapping[str, Any]) -> tuple[trace.Span | None, str, Token[Any] | None]:
+        """Make the request's span, and its context or the caller's the current one.
+
+        Returns:
+            The span, None without a tracer; its identity as a `traceparent`, empty without a span; the token that
+            takes the context back, None when it is as it was.
+        """
         parent = None
         for key in self.environ_keys:
             if key in environ:
                 parent = propagate.extract(environ, getter=_getter)
                 break
         if self._tracer is None:
-            return None, None if parent is None else context.attach(parent)
+            return None, "", None if parent is None else context.attach(parent)
         inner = trace.get_current_span().is_recording()  # a sub-request, or an instrumented server around us
         verb = environ["REQUEST_METHOD"]
         span = self._tracer.start_span(
@@ -64,14 +69,12 @@ class ServerSpans:
             kind=trace.SpanKind.INTERNAL if inner else trace.SpanKind.SERVER,
             attributes=_attributes(environ, verb),
         )
-        return span, context.attach(trace.set_span_in_context(span, None if inner else parent))
-
-    def request_id(self, span: trace.Span | None) -> str | None:
-        """The trace id as a request id; None without a span."""
-        return None if span is None else request_id.from_trace(span.get_span_context().trace_id)
+        ids = span.get_span_context()
+        traceparent = f"00-{ids.trace_id:032x}-{ids.span_id:016x}-{ids.trace_flags:02x}"
+        return span, traceparent, context.attach(trace.set_span_in_context(span, None if inner else parent))
 
     def end(
-        self, span: trace.Span, request: Any, status: str, error: BaseException | None, known_id: str
+        self, span: trace.Span, request: Any, status: str, error: BaseException | None, given_id: str | None
     ) -> None:
         """Say what became of the request.
 
@@ -80,11 +83,13 @@ class ServerSpans:
             request: Pyramid's, after routing.
             status: of the response really sent.
             error: what was raised, even when an exception view answered.
-            known_id: the request's id.
+            given_id: the request's id, where the trace id does not say it.
         """
         if span.is_recording():
             code = int(status.split(" ", 1)[0])
-            found = {"http.response.status_code": code, "c2c.request_id": known_id}
+            found: dict[str, Any] = {"http.response.status_code": code}
+            if given_id is not None:
+                found["c2c.request_id"] = given_id
             route = request.matched_route
             if route is not None:
                 verb = request.environ["REQUEST_METHOD"]
@@ -119,7 +124,8 @@ def _attributes(environ: Mapping[str, Any], verb: str) -> dict[str, Any]:
     for key, name in (("REMOTE_ADDR", "client.address"), ("HTTP_USER_AGENT", "user_agent.original")):
         if held := environ.get(key):
             found[name] = held
-    if (protocol := environ.get("SERVER_PROTOCOL", "")).startswith("HTTP/"):
+    protocol = environ.get("SERVER_PROTOCOL", "HTTP/1.1")
+    if protocol != "HTTP/1.1" and protocol.startswith("HTTP/"):
         found["network.protocol.version"] = protocol[5:]
     return found
 

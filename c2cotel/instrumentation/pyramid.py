@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -15,22 +16,26 @@ from opentelemetry import trace
 from pyramid.config import PHASE3_CONFIG
 from pyramid.interfaces import IRendererFactory, ITweens
 from pyramid.request import Request
+from pyramid.threadlocal import manager
 from pyramid.tweens import INGRESS
 
 from c2cotel import request_id
 from c2cotel.instrumentation._server_span import ServerSpans
 from c2cotel.instruments import RENDER, ROUTE, ROUTE_NAME
 from c2cotel.recorder import Recorder
+from c2cotel.spans import child
 from c2cotel.telemetry import Telemetry
 
 _logger = logging.getLogger(__name__)
 
 _TWEEN = f"{__name__}.tween_factory"
-_ENVIRON_ID = "c2c.request_id"
+_ID = "c2c.request_id"
+_RENDERS = "c2c.renders"
 _NO_ROUTE = "_not_found"
 _UNANSWERED = "500 Internal Server Error"
 _VERBS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _TOKEN_CHARS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
 
 def install(telemetry: Telemetry) -> Callable[[], None]:
     """Give every request its `c2c_request_id`; returns what takes it away again.
@@ -40,13 +45,15 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
     """
 
     def c2c_request_id(self: Request) -> str:
-        known: str | None = self.environ.get(_ENVIRON_ID)
+        environ = self.environ
+        known: str | None = environ.get(_ID)
         if known is None:
-            known = request_id.read(self.environ, telemetry.request_id_keys) or request_id.current_id()
-            known = self.environ[_ENVIRON_ID] = known or telemetry.new_request_id()
+            known = request_id.read(environ, telemetry.request_id_keys) or _outer_id()
+        if known is None:
+            known = environ[_ID] = telemetry.new_request_id()
         return known
 
-    Request.c2c_request_id = property(c2c_request_id)  # type: ignore[assignment, method-assign]
+    Request.c2c_request_id = property(c2c_request_id)  # type: ignore[assignment]
 
     def undo() -> None:
         del Request.c2c_request_id
@@ -76,82 +83,87 @@ def include(config: Any) -> None:
     config.action("c2cotel.instrumentation.pyramid", last, order=PHASE3_CONFIG + 100)
 
 
-def tween_factory(handler: Callable[[Request], Any], registry: Any) -> Callable[[Request], Any]:
+def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on purpose
+    handler: Callable[[Request], Any], registry: Any
+) -> Callable[[Request], Any]:
     """Pyramid's entry: see `include`."""
     telemetry: Telemetry = registry["c2cotel.telemetry"]
     clock = telemetry.clock
     new_id = telemetry.new_request_id
-    current = request_id.current
     spans = ServerSpans(telemetry.tracer)
     rows = _Rows(telemetry.recorder)
     complain = _ComplainOnce()
-    has_tracer = telemetry.tracer is not None
-    interesting = (*telemetry.request_id_keys, *spans.environ_keys)
+    always_special = telemetry.tracer is not None
+    special_keys = (*telemetry.request_id_keys, *spans.environ_keys)
 
-    def begin(environ: dict[str, Any]) -> tuple[str, trace.Span | None, Any]:
-        span, token = spans.start(environ)
-        known_id = request_id.read(environ, telemetry.request_id_keys) or spans.request_id(span)
-        return known_id or request_id.current_id() or new_id(), span, token
+    def begin(environ: dict[str, Any]) -> tuple[str, trace.Span | None, str, str | None, Any]:
+        span, traceparent, token = spans.start(environ)
+        given_id = request_id.read(environ, telemetry.request_id_keys) or _outer_id()
+        known_id = given_id or (request_id.from_traceparent(traceparent) if traceparent else new_id())
+        return known_id, span, traceparent, given_id, token
 
-    def fail(request: Request, error: BaseException, start: float, known_id: str, span: trace.Span | None) -> None:
+    def fail(
+        request: Request, error: BaseException, start: float, span: trace.Span | None, given_id: str | None
+    ) -> None:
         """Nobody answered: the server will say 500."""
         if telemetry.measures:
-            rows.find(request, _UNANSWERED, error).route(clock() - start)
+            rows.find(request, _UNANSWERED, error).route.record(clock() - start)
         if span is not None:
-            spans.end(span, request, _UNANSWERED, error, known_id)
+            spans.end(span, request, _UNANSWERED, error, given_id)
 
-    # Written in one piece and not in small functions: this runs for every request, and calls are what costs.
-    def tween(request: Request) -> Any:
+    # In one piece and not in small functions: this runs for every request, and calls are what costs.
+    def tween(request: Request) -> Any:  # noqa: C901, PLR0912
         if telemetry.closed:
             return handler(request)
         start = clock()
         environ = request.environ
-        span = otel_token = None
-        outer = current.get()
-        if has_tracer or outer is not None or not environ.keys().isdisjoint(interesting):
-            known_id, span, otel_token = begin(environ)
+        span = otel_token = given_id = None
+        traceparent = ""
+        if always_special or len(manager.stack) > 1 or not environ.keys().isdisjoint(special_keys):
+            known_id, span, traceparent, given_id, otel_token = begin(environ)
         else:
             known_id = new_id()
-        environ[_ENVIRON_ID] = known_id
-        renders: list[float] = []
-        token = current.set((known_id, renders))
+        environ[_ID] = known_id
         try:
             response = handler(request)
         except BaseException as error:
             with complain:
-                fail(request, error, start, known_id, span)
+                fail(request, error, start, span, given_id)
             raise
         finally:
-            current.reset(token)
             if otel_token is not None:
                 otel_context.detach(otel_token)
         try:
-            status = response.status
-            row = rows.get(request, environ, status)
+            row = rows.get(request, environ, response.status)
             duration = clock() - start
-            timing = f"route;dur={duration * 1000:.3f};desc={row.desc}"
-            if telemetry.measures:
-                row.route(duration)
-            if renders:
-                timing = f"{timing}, render;dur={sum(renders) * 1000:.3f}"
-                if telemetry.measures:
-                    for seconds in renders:
-                        row.render(seconds)
+            timing = f"route;dur={_milliseconds(duration)};desc={row.desc}"
+            measures = telemetry.measures
+            if measures:
+                row.route.record(duration)
+            if _RENDERS in environ:
+                for seconds in environ[_RENDERS]:
+                    timing = f"{timing}, render;dur={_milliseconds(seconds)}"
+                    if measures:
+                        row.render.record(seconds)
             if span is not None:
-                timing = f'{timing}, traceparent;desc="{_traceparent(span)}"'
-                spans.end(span, request, status, request.exception, known_id)
+                timing = f'{timing}, traceparent;desc="{traceparent}"'
+                spans.end(span, request, response.status, request.exception, given_id)
             headers = response.headerlist
             for name, _ in headers:
                 if name[0] in "xX" and name.lower() == "x-request-id":
                     headers = response.headerlist = [pair for pair in headers if not _is_ours(*pair)]
                     break
-            headers.append(("X-Request-ID", known_id))
-            headers.append(("Server-Timing", timing))
-        except Exception as error:  # measuring must not cost an answer
+            headers += (("X-Request-ID", known_id), ("Server-Timing", timing))
+        except Exception as error:  # noqa: BLE001  # measuring must not cost an answer
             complain.about(error)
         return response
 
     return tween
+
+
+def _outer_id() -> str | None:
+    """The id of the request that a sub-request belongs to."""
+    return _outer_environ().get(_ID)
 
 
 class _ComplainOnce:
@@ -175,11 +187,6 @@ class _ComplainOnce:
         return False
 
 
-def _traceparent(span: trace.Span) -> str:
-    ids = span.get_span_context()
-    return f"00-{ids.trace_id:032x}-{ids.span_id:016x}-{ids.trace_flags:02x}"
-
-
 def _is_ours(name: str, value: str) -> bool:
     """Whether a header is of an earlier request that got the same response object, or stands where ours must."""
     lower = name.lower()
@@ -192,10 +199,8 @@ class _Row:
     __slots__ = ("desc", "render", "route")
 
     def __init__(self, recorder: Recorder, attributes: dict[str, Any]) -> None:
-        route = recorder.series(ROUTE, attributes)
-        render = recorder.series(RENDER, attributes)
-        self.route = route.record
-        self.render = render.record
+        self.route = recorder.series(ROUTE, attributes)
+        self.render = recorder.series(RENDER, attributes)
         name = attributes[ROUTE_NAME]
         self.desc = name if _TOKEN_CHARS.issuperset(name) else _quoted(name)
 
@@ -250,44 +255,74 @@ class _Rows:
 
 
 class _TimedFactory:
-    """A renderer factory whose renderers tell how long they took; everything else of them shows through."""
+    """A renderer factory whose renderers tell how long they took; everything else of both shows through."""
 
     def __init__(self, factory: Any, telemetry: Telemetry) -> None:
         self._factory = factory
         self._telemetry = telemetry
 
     def __call__(self, info: Any) -> Any:
-        return _TimedRenderer(self._factory(info), self._telemetry, info.name)
+        renderer = self._factory(info)
+        timed = _timed(renderer, self._telemetry, f"render {info.name}" if info.name else "render")
+        return timed if isinstance(renderer, FunctionType) else _TimedRenderer(timed, renderer)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._factory, name)
 
 
 class _TimedRenderer:
-    def __init__(self, renderer: Any, telemetry: Telemetry, name: str | None) -> None:
+    """A renderer that is more than a function, such as a template with its `implementation()`."""
+
+    def __init__(self, timed: Callable[[Any, Any], Any], renderer: Any) -> None:
+        self._timed = timed
         self._renderer = renderer
-        self._telemetry = telemetry
-        self._span_name = f"render {name}" if name else "render"
 
     def __call__(self, value: Any, system: Any) -> Any:
-        current = request_id.current.get()
-        if current is None or self._telemetry.closed:
-            return self._renderer(value, system)
-        tracer = self._telemetry.tracer
-        if tracer is not None and trace.get_current_span().is_recording():
-            with tracer.start_as_current_span(self._span_name):
-                return self._timed(value, system, current[1])
-        return self._timed(value, system, current[1])
-
-    def _timed(self, value: Any, system: Any, renders: list[float]) -> Any:
-        clock = self._telemetry.clock
-        start = clock()
-        result = self._renderer(value, system)
-        renders.append(clock() - start)
-        return result
+        return self._timed(value, system)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._renderer, name)
+
+
+def _timed(renderer: Callable[[Any, Any], Any], telemetry: Telemetry, span_name: str) -> Callable[[Any, Any], Any]:
+    clock = telemetry.clock
+    tracer = telemetry.tracer
+
+    def measured(value: Any, system: Any) -> Any:
+        start = clock()
+        result = renderer(value, system)
+        seconds = clock() - start
+        request = system.get("request")
+        environ = getattr(request, "environ", None)
+        if environ is None or _ID not in environ:  # a sub-request that no tween saw belongs to the request around it
+            environ = _outer_environ()
+        environ[_RENDERS] = (*environ.get(_RENDERS, ()), seconds)
+        return result
+
+    if tracer is None:
+        return measured
+
+    def traced(value: Any, system: Any) -> Any:
+        if telemetry.closed or not trace.get_current_span().is_recording():
+            return measured(value, system)
+        with child(tracer, span_name):
+            return measured(value, system)
+
+    return traced
+
+
+def _outer_environ() -> dict[str, Any]:
+    outer = manager.stack[0]["request"] if manager.stack else None
+    return getattr(outer, "environ", {})
+
+
+def _milliseconds(seconds: float) -> str:
+    """Milliseconds with two decimals; those of short times are made once, as formatting a float costs a request 3 %."""
+    hundredths = int(seconds * 100_000)
+    return _SHORT[hundredths] if 0 <= hundredths < len(_SHORT) else f"{seconds * 1000:.2f}"
+
+
+_SHORT = tuple(f"{hundredths / 100:.2f}" for hundredths in range(1000))
 
 
 def _quoted(text: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import socket
 import statistics
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-import socket
 
 from tests.bench.hello import VARIANTS
 
@@ -120,7 +120,8 @@ def memory(env: dict[str, str]) -> None:
     early = float(worker.ask(MEMORY_REQUESTS // 10).split()[1])
     late = float(worker.ask(MEMORY_REQUESTS - MEMORY_REQUESTS // 10).split()[1])
     worker.end()
-    print(f"\nResident memory after {MEMORY_REQUESTS // 10:,} requests {early:.1f} MiB, after {MEMORY_REQUESTS:,} ", end="")
+    print(f"\nResident memory after {MEMORY_REQUESTS // 10:,} requests {early:.1f} MiB, ", end="")
+    print(f"after {MEMORY_REQUESTS:,} ", end="")
     print(f"{late:.1f} MiB: {late - early:+.2f} MiB (goal: at most +2)")
 
 
@@ -148,7 +149,9 @@ def main() -> None:
         "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
         "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
     }
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {ROUNDS} rounds of {REQUESTS} requests, medians")
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {ROUNDS} rounds of {REQUESTS} requests, medians"
+    )
     parts = {"hello": hello, "timers": timers, "memory": memory}
     for name in sys.argv[1:] or parts:
         parts[name](env)

@@ -22,7 +22,7 @@ Flush = Callable[[], object]
 
 
 def _view(request: Request) -> dict[str, str]:
-    return {"hello": request.matchdict["name"]}
+    return {"hello": (request.matchdict or {})["name"]}
 
 
 def _nothing(_: Configurator) -> Flush:
@@ -73,7 +73,8 @@ def _otel(config: Configurator, *, traces: bool) -> Flush:
         spans = TracerProvider()
         spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=100_000))
         trace.set_tracer_provider(spans)
-    PyramidInstrumentor().instrument_config(config)
+    instrumentor: Any = PyramidInstrumentor()
+    instrumentor.instrument_config(config)
     return lambda: (meters.force_flush(), spans and spans.force_flush())
 
 

@@ -19,7 +19,11 @@ import c2cotel
 from c2cotel import stats
 
 _KEY = ["bench", "timer"]
-_ATTRIBUTES = {"http.request.method": "GET", "http.route": "/hello", "http.response.status_code": 200}
+_ATTRIBUTES: dict[str, str | int] = {
+    "http.request.method": "GET",
+    "http.route": "/hello",
+    "http.response.status_code": 200,
+}
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ class View:
             config.route_prefix = prefix
         config.add_view(self._answer, route_name=self.route, http_cache=0)
 
-    def _answer(self, context: Any, request: Request) -> Response:  # noqa: ARG002  # Pyramid's signature
+    def _answer(self, context: Any, request: Request) -> Response:
         return Response(
             orjson.dumps(self.view(request), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),
             content_type="application/json",

@@ -1,0 +1,48 @@
+"""The application of the 2018 README does what that README says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyramid.paster import get_app
+from webtest import TestApp
+
+from c2cotel import wiring
+from tests.contract.app import OWED
+from tests.servers import UdpListener
+
+INI = Path(__file__).parent / "app" / "production.ini"
+
+
+@pytest.fixture
+def app(udp_listener: UdpListener) -> TestApp:
+    return TestApp(get_app(str(INI), options={"STATSD_TEST_ADDRESS": udp_listener.address}))
+
+
+def test_the_documented_names_arrive_at_the_statsd_server(app: TestApp, udp_listener: UdpListener) -> None:
+    answer = app.get("/hello", headers={"X-Correlation-ID": "from the caller"})
+    assert answer.json == {"hello": True, "request_id": "from the caller"}
+    assert wiring._running is not None
+    wiring._running.close()
+    udp_listener.settle(0.1)
+    assert dict(udp_listener.counts()) == {
+        "contract.route.GET.hello.200": 1,
+        "contract.render.GET.hello.200": 1,
+        "contract.toto.tutu": 1,
+        "contract.toto.tutu.success": 1,
+    }
+
+
+def test_the_documented_view_shows_the_same(app: TestApp) -> None:
+    app.get("/hello")
+    assert set(app.get("/c2c/stats.json").json["timers"]) == {
+        "route/GET/hello/200",
+        "render/GET/hello/200",
+        "toto/tutu",
+        "toto/tutu/success",
+    }
+
+
+def test_what_is_owed_is_owed_to_an_issue() -> None:
+    assert all(isinstance(issue, int) for issue in OWED.values())

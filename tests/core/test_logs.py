@@ -1,0 +1,177 @@
+"""JSON log lines (contract, section 6)."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import logging.config
+import os
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import trace
+from pyramid.request import Request
+
+from c2cotel.logs import JsonFormatter, JsonLogHandler, syslog_level
+from tests.core.application import Application, start_response, view
+from tests.servers import OtlpReceiver
+
+
+class Log:
+    """A logger that writes JSON lines to memory."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+        self.logger = logging.Logger("app.part", logging.DEBUG)  # noqa: LOG001  # not one of the process
+        self.logger.addHandler(JsonLogHandler(self.stream))
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def test_a_record_is_one_json_object_with_the_documented_fields(log: Log) -> None:
+    log.logger.warning("hello %s", "world")
+    (line,) = log.lines()
+    assert line.pop("timestamp") == pytest.approx(time.time(), abs=10)
+    assert line.pop("line") > 0
+    assert line == {
+        "msg": "hello world",
+        "level": 4,
+        "level_name": "WARNING",
+        "logger_name": "app.part",
+        "source_facility": "app.part",
+        "host": socket.gethostname(),
+        "file": __file__,
+        "function": "test_a_record_is_one_json_object_with_the_documented_fields",
+        "pid": os.getpid(),
+        "process_name": "MainProcess",
+        "thread_name": threading.current_thread().name,
+    }
+
+
+@pytest.mark.parametrize(
+    ("level", "severity"), [("DEBUG", 7), ("INFO", 6), ("WARNING", 4), ("ERROR", 3), ("CRITICAL", 2)]
+)
+def test_levels_are_the_numbers_of_syslog(level: str, severity: int) -> None:
+    assert syslog_level(getattr(logging, level)) == severity
+    assert syslog_level(getattr(logging, level) + 1) == severity
+
+
+def test_an_exception_is_in_the_full_message_only(log: Log) -> None:
+    try:
+        int("boom")
+    except ValueError:
+        log.logger.exception("it failed")
+    (line,) = log.lines()
+    assert line["msg"] == "it failed"
+    assert line["full_message"].startswith("it failed\nTraceback (most recent call last):")
+    assert line["full_message"].endswith("invalid literal for int() with base 10: 'boom'")
+
+
+def test_stack_info_is_in_the_full_message(log: Log) -> None:
+    log.logger.info("here", stack_info=True)
+    assert "test_stack_info_is_in_the_full_message" in log.lines()[0]["full_message"]
+
+
+def test_extras_keep_simple_types_and_everything_else_becomes_text(log: Log) -> None:
+    class Odd:
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    extra = {"n": 1, "f": 1.5, "b": True, "s": "x", "d": {"a": 1}, "l": [1], "none": None, "big": 2**70, "odd": Odd()}
+    log.logger.info("x", extra=extra)
+    line = log.lines()[0]
+    assert (line["n"], line["f"], line["b"], line["s"], line["none"]) == (1, 1.5, True, "x", None)
+    assert (line["d"], line["l"], line["big"]) == ("{'a': 1}", "[1]", str(2**70))
+    assert "Odd has no text" in line["odd"]
+
+
+def test_a_log_call_with_wrong_arguments_is_a_line_all_the_same(log: Log) -> None:
+    log.logger.info("%d %d", "x")  # noqa: PLE1206  # that is the test
+    assert "cannot be formatted" in log.lines()[0]["msg"]
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=200))
+def test_whatever_the_text_it_is_one_line_of_valid_json(text: str) -> None:
+    record = logging.LogRecord("n", logging.INFO, "f", 1, "%s", (text,), None)
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert "\x1b" not in line
+    assert json.loads(line)["msg"] == "".join("�" if "\ud800" <= c <= "\udfff" else c for c in text)
+
+
+def test_inside_a_request_a_line_tells_which(log: Log, otlp: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.url)
+
+    def hello(request: Request) -> dict[str, str]:
+        log.logger.info("in the view")
+        return {}
+
+    app = Application(configure=view(hello, "/hello/{x}", renderer="json"))
+    app.http.get("/hello/1?a=b", headers={"X-Request-ID": "7"}, extra_environ={"REMOTE_ADDR": "10.1.2.3"})
+    log.logger.info("outside")
+    app.finish()
+    inside, outside = log.lines()
+    (server,) = (received.item for received in otlp.spans if received.item.name == "GET /hello/{x}")
+    wanted = {
+        "client_addr": "10.1.2.3",
+        "method": "GET",
+        "path": "/hello/1",
+        "matched_route": "hello",
+        "request_id": "7",
+        "trace_id": server.trace_id.hex(),
+        "span_id": server.span_id.hex(),
+    }
+    assert {name: inside.get(name) for name in wanted} == wanted
+    assert wanted.keys().isdisjoint(outside)
+
+
+def test_a_path_that_is_no_utf8_still_gives_a_line(log: Log) -> None:
+    def hello(request: Request) -> dict[str, str]:
+        log.logger.info("in the view")
+        return {}
+
+    app = Application(configure=view(hello, "/hello", renderer="json"))
+    environ = Request.blank("/hello").environ | {"SCRIPT_NAME": "/\xff"}
+    list(app.wsgi(environ, start_response))
+    assert [line["msg"] for line in log.lines()] == ["in the view"]
+    assert "request_id" in log.lines()[0] or "cannot be read" in log.lines()[0]["path"]
+
+
+def test_a_current_span_is_told_outside_of_requests_too(log: Log) -> None:
+    context = trace.SpanContext(1, 2, is_remote=False)
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        log.logger.info("x")
+    assert log.lines()[0]["trace_id"] == f"{1:032x}"
+    assert log.lines()[0]["span_id"] == f"{2:016x}"
+
+
+def test_an_ini_can_name_the_handler(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ini = tmp_path / "app.ini"
+    ini.write_text(
+        "[loggers]\nkeys=root\n[handlers]\nkeys=json\n[formatters]\nkeys=\n"
+        "[logger_root]\nlevel=INFO\nhandlers=json\n"
+        "[handler_json]\nclass=c2cotel.logs.JsonLogHandler\nargs=(sys.stdout,)\n"
+    )
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        logging.config.fileConfig(ini, disable_existing_loggers=False)
+        root.handlers[0].setStream(sys.stdout)  # type: ignore[attr-defined]
+        logging.getLogger("x").info("from the ini")
+    finally:
+        root.handlers[:], root.level = before
+    assert json.loads(capsys.readouterr().out)["msg"] == "from the ini"

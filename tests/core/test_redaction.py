@@ -1,0 +1,39 @@
+"""Secrets leave neither in spans nor in log lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from c2cotel import redaction
+
+
+@pytest.mark.parametrize(
+    ("held", "shown"),
+    [
+        ("", ""),
+        ("a=1&b=2", "a=1&b=2"),
+        ("secret=s3cr3t", "secret=REDACTED"),
+        ("a=1&SECRET=x&b=%20", "a=1&SECRET=REDACTED&b=%20"),
+        ("sec%72et=x", "sec%72et=REDACTED"),
+        ("secret", "secret"),
+        ("password=a=b", "password=REDACTED"),
+        ("secrets=x", "secrets=x"),
+    ],
+)
+def test_secret_parameters_of_a_query_are_hidden(held: str, shown: str) -> None:
+    assert redaction.query(held) == shown
+
+
+@pytest.mark.parametrize(
+    ("held", "shown"),
+    [
+        ("postgresql://u:p%40ss@h/db failed", "postgresql://u:REDACTED@h/db failed"),
+        ("redis://:pw@h:6379/0", "redis://:REDACTED@h:6379/0"),
+        ("https://key@sentry.example/1", "https://key@sentry.example/1"),
+        ("GET /x?secret=abc&y=1", "GET /x?secret=REDACTED&y=1"),
+        ("http://host:8080/path@x", "http://host:8080/path@x"),
+        ("nothing here", "nothing here"),
+    ],
+)
+def test_passwords_and_secrets_in_free_text_are_hidden(held: str, shown: str) -> None:
+    assert redaction.anywhere(held) == shown

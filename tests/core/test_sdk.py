@@ -1,0 +1,81 @@
+"""Fails loudly when a private name of OpenTelemetry's SDK that `c2cotel.sdk` touches has moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import metrics, trace
+from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled, is_instrumentation_enabled
+from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import AggregationTemporality, ConsoleMetricExporter, Metric
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from c2cotel import sdk
+from c2cotel.instruments import Kind
+
+DELTA = AggregationTemporality.DELTA
+
+
+@pytest.fixture
+def provider() -> Iterator[MeterProvider]:
+    provider = MeterProvider(resource=Resource({"service.name": "x"}), shutdown_on_exit=False)
+    yield provider
+    provider.shutdown()
+
+
+def test_contribs_instrumentations_see_that_they_are_suppressed() -> None:
+    assert is_instrumentation_enabled()
+    with sdk.suppressed():
+        assert sdk.is_suppressed()
+        assert not is_instrumentation_enabled()
+        assert not is_http_instrumentation_enabled()
+    assert not sdk.is_suppressed()
+
+
+def test_a_joined_reader_gathers_as_its_exporter_wants(provider: MeterProvider) -> None:
+    reader = sdk.JoinedReader(ConsoleMetricExporter(preferred_temporality={Counter: DELTA}))
+    provider.add_metric_reader(reader)
+    assert reader.gather(1) is None
+    counter = provider.get_meter("m").create_counter("c")
+    for _ in range(2):
+        counter.add(3)
+        data = reader.gather(1)
+        assert data is not None
+        assert data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points[0].value == 3  # type: ignore[union-attr]
+
+
+def test_the_temporality_an_exporter_asks_for() -> None:
+    found = sdk.preferred_temporality(ConsoleMetricExporter(preferred_temporality={Histogram: DELTA}))
+    assert found == {Kind.TIMER: DELTA, Kind.COUNTER: AggregationTemporality.CUMULATIVE}
+
+
+def test_the_resource_of_a_provider(provider: MeterProvider) -> None:
+    assert sdk.resource_of(provider).attributes["service.name"] == "x"
+
+
+def test_our_points_go_into_the_sdks_own_block(provider: MeterProvider) -> None:
+    reader = sdk.JoinedReader(ConsoleMetricExporter())
+    provider.add_metric_reader(reader)
+    provider.get_meter("m").create_counter("c").add(1)
+    ours = [Metric("ours", None, None, data=None)]  # type: ignore[arg-type]
+    data = sdk.joined(reader.gather(1), ours, Resource({}), InstrumentationScope("us"))
+    (block,) = data.resource_metrics
+    assert [scope.scope.name for scope in block.scope_metrics] == ["m", "us"]
+    assert sdk.joined(None, [], Resource({}), InstrumentationScope("us")) is None
+
+
+def test_global_providers_can_be_forgotten_but_only_our_own() -> None:
+    tracers, meters = TracerProvider(shutdown_on_exit=False), MeterProvider(shutdown_on_exit=False)
+    trace.set_tracer_provider(tracers)
+    metrics.set_meter_provider(meters)
+    sdk.forget_global_providers(TracerProvider(shutdown_on_exit=False), None)
+    assert trace.get_tracer_provider() is tracers
+    sdk.forget_global_providers(tracers, meters)
+    assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    again = MeterProvider(shutdown_on_exit=False)
+    metrics.set_meter_provider(again)
+    assert metrics.get_meter_provider() is again
+    sdk.forget_global_providers(None, again)
