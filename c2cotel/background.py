@@ -15,6 +15,8 @@ from c2cotel.sdk import suppressed
 _logger = logging.getLogger(__name__)
 
 _MOST_TOLD = 100
+_FORK_PATIENCE = 2.0
+"""Seconds that a fork may be held off."""
 
 
 class ForkAware(Protocol):
@@ -28,26 +30,44 @@ class ForkAware(Protocol):
 
 
 class _Forks:
-    """One hook of `os.register_at_fork` for all, as a hook cannot be taken out again."""
+    """One hook of `os.register_at_fork` for all, as a hook cannot be taken out again.
+
+    Attributes:
+        held_off: a lock for what must not be cut in two by a fork, such as anything that takes a lock of the SDK's: a
+            child would find it taken for ever.
+    """
 
     def __init__(self) -> None:
         self._known: weakref.WeakSet[ForkAware] = weakref.WeakSet()
         self._hooked = False
+        self.held_off = threading.Lock()
+        self._forking: int | None = None
 
     def watch(self, aware: ForkAware) -> None:
         self._known.add(aware)
         if not self._hooked and hasattr(os, "register_at_fork"):
             self._hooked = True
-            os.register_at_fork(before=self._before, after_in_child=self._after)
+            os.register_at_fork(
+                before=self._before, after_in_parent=self._after_in_parent, after_in_child=self._after_in_child
+            )
 
     def ignore(self, aware: ForkAware) -> None:
         self._known.discard(aware)
 
     def _before(self) -> None:
-        for aware in list(self._known):
-            aware.before_fork()
+        if self.held_off.acquire(timeout=_FORK_PATIENCE):
+            self._forking = threading.get_ident()
+            for aware in list(self._known):
+                aware.before_fork()
 
-    def _after(self) -> None:
+    def _after_in_parent(self) -> None:
+        if self._forking == threading.get_ident():
+            self._forking = None
+            self.held_off.release()
+
+    def _after_in_child(self) -> None:
+        self.held_off = threading.Lock()
+        self._forking = None
         for aware in list(self._known):
             aware.after_fork()
 

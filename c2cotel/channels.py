@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from c2cotel._version import VERSION
-from c2cotel.background import Worker
+from c2cotel.background import Worker, forks
 from c2cotel.recorder import Recorder
 from c2cotel.sdk import JoinedReader, joined
 
@@ -172,12 +172,18 @@ class MetricChannel:
 
     def _tick(self) -> None:
         self._recorder.drain()
-        theirs = self._reader.gather(self._timeout) if self._reader is not None else None
+        theirs = self._gather()
         while self._gathered_before_fork:
             self._export(self._gathered_before_fork.pop(0))
         data = joined(theirs, self._sink.collect(), self._resource(), _SCOPE)
         if data is not None:
             self._export(data)
+
+    def _gather(self) -> MetricsData | None:
+        if self._reader is None:
+            return None
+        if True:
+            return self._reader.gather(self._timeout)
 
     def _export(self, data: MetricsData) -> None:
         if self._exporter is None:

@@ -13,11 +13,16 @@ import logging
 import re
 import socket
 import traceback
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 from opentelemetry import trace
 from pyramid.threadlocal import get_current_request
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler  # generic since Python 3.11 only
 
 _SYSLOG_LEVELS = (
     (logging.CRITICAL, 2),
@@ -49,7 +54,7 @@ class JsonFormatter(logging.Formatter):
             return orjson.dumps({name: _encodable(value) for name, value in fields.items()}).decode()
 
 
-class JsonLogHandler(logging.StreamHandler[TextIO]):
+class JsonLogHandler(_StreamHandler):
     """Writes `JsonFormatter`'s lines to a stream.
 
     Args:

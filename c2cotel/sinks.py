@@ -25,7 +25,7 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 
-from c2cotel.instruments import KEY, Instrument, Kind
+from c2cotel.instruments import KEY, PRIVATE, Instrument, Kind
 from c2cotel.recorder import Series
 
 _DELTA = AggregationTemporality.DELTA
@@ -55,15 +55,15 @@ class SampleSink:
         with self._lock:
             held, self._held = self._held, {}
         now = time.time_ns()
-        points: dict[Instrument, list[Any]] = {}
+        points: dict[str, tuple[Instrument, list[Any]]] = {}
         for series, values in held.items():
             if series.instrument.kind is Kind.TIMER:
                 stream = self._streams.setdefault(series, {})
                 point: Any = _sampled(series.attributes, values, now, stream)
             else:
                 point = NumberDataPoint(series.attributes, now, now, values[-1])
-            points.setdefault(series.instrument, []).append(point)
-        return [_metric(row, row.name, data, _DELTA, monotonic=True) for row, data in points.items()]
+            points.setdefault(series.instrument.name, (series.instrument, []))[1].append(point)
+        return [_metric(row, name, data, _DELTA, monotonic=True) for name, (row, data) in points.items()]
 
     def reset(self) -> None:
         self._lock = threading.Lock()
@@ -94,17 +94,18 @@ class AggregateSink:
     def collect(self) -> list[Metric]:
         """The points of every series: all of them when cumulative, those with news when delta."""
         now = time.time_ns()
-        points: dict[tuple[Instrument, str], list[Any]] = {}
+        points: dict[tuple[str, Kind], tuple[Instrument, list[Any]]] = {}
         with self._lock:
             for series, state in list(self._states.items()):
                 name, attributes = _otel_identity(series)
-                points.setdefault((series.instrument, name), []).append(state.point(attributes, now))
+                row = series.instrument
+                points.setdefault((name, row.kind), (row, []))[1].append(state.point(attributes, now))
                 if self._of(series.instrument) is _DELTA and series.instrument.kind is not Kind.GAUGE:
                     del self._states[series]
             self._interval_start = now
         return [
             _metric(row, name, data, self._of(row), monotonic=name not in self._decreasing)
-            for (row, name), data in points.items()
+            for (name, _), (row, data) in points.items()
         ]
 
     def reset(self) -> None:
@@ -316,7 +317,7 @@ def _metric(
 
 
 def _otel_identity(series: Series) -> tuple[str, Mapping[str, Any]]:
-    attributes = {name: value for name, value in series.attributes.items() if name != KEY}
+    attributes = {name: value for name, value in series.attributes.items() if name not in PRIVATE}
     if series.instrument.users:
         return ".".join(map(str, series.attributes[KEY])), attributes
     return series.instrument.name, attributes

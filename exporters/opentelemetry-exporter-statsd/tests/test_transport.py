@@ -182,26 +182,52 @@ def test_a_datagram_beyond_the_size_of_udp_is_dropped_counted_and_the_next_arriv
     assert (transport.sent, transport.oversized, transport.errors) == (2, 1, 0)
 
 
-def test_a_pause_follows_twenty_datagrams_also_across_calls(server: Any) -> None:
-    now = 0.0
-    pauses: list[float] = []
+class Time:
+    """A clock that only sleeping moves."""
 
-    def sleep(seconds: float) -> None:
-        nonlocal now
-        pauses.append(seconds)
-        now += seconds
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
 
-    transport = UdpTransport(parse_endpoint(server.endpoint), sleep=sleep, clock=lambda: now)
-    for _ in range(8):
-        transport.send([b"x"] * 5)
-    assert pauses == [pytest.approx(0.002)]
-    transport.send([b"x"])
-    assert pauses == [pytest.approx(0.002)] * 2
-    now += 1
-    transport.send([b"x"] * 19)
-    now += 1
-    transport.send([b"x"])
-    assert len(pauses) == 2, "time that has passed anyway is not waited for again"
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def transport(self, server: Any) -> UdpTransport:
+        return UdpTransport(parse_endpoint(server.endpoint), sleep=self.sleep, clock=lambda: self.now)
+
+
+FULL = b"\n".join([b"timer:12345|ms"] * 95)
+"""A datagram of 95 lines: 0.955 ms of the receiver's time."""
+
+
+def test_the_receiver_is_given_time_for_every_line_and_datagram_also_across_calls(server: Any) -> None:
+    time = Time()
+    transport = time.transport(server)
+    for _ in range(4):
+        transport.send([FULL])
+    transport.send([FULL])
+    assert time.pauses == []
+    transport.send([FULL])
+    assert time.pauses == [pytest.approx(5 * 0.955e-3)]
+    transport.send([b"x"] * 40)
+    assert len(time.pauses) == 2, "short datagrams take less time, but some"
+    time.now += 1
+    transport.send([FULL] * 5)
+    time.now += 1
+    transport.send([FULL])
+    assert len(time.pauses) == 2, "time that has passed anyway is not waited for again"
+    transport.close()
+
+
+def test_one_send_takes_no_longer_than_a_second_however_much_there_is(server: Any) -> None:
+    time = Time()
+    transport = time.transport(server)
+    transport.send([FULL] * 1000)
+    assert 0.9 < time.now < 1
+    time.now = 10.0
+    transport.send([FULL] * 3000)
+    assert 10.9 < time.now < 11.1
     transport.close()
 
 
