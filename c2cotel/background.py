@@ -95,6 +95,11 @@ class Worker:
         self._stopping = False
         self._start()
 
+    @property
+    def running(self) -> bool:
+        """Whether its thread has not ended yet."""
+        return self._thread.is_alive()
+
     def wake(self) -> None:
         """Make the next tick come at once. Takes no lock: signal handlers and destructors may call it."""
         if not self._woken:
@@ -121,7 +126,7 @@ class Worker:
     def join(self, timeout: float) -> bool:
         """Wait until the thread ended, `timeout` seconds at most; returns whether it did."""
         self._thread.join(max(0.0, timeout))
-        return not self._thread.is_alive()
+        return not self.running
 
     def restart_after_fork(self) -> None:
         """Start again in a child, where the parent's thread does not run."""

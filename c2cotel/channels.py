@@ -19,6 +19,7 @@ from c2cotel._version import VERSION
 from c2cotel.background import Worker, forks
 from c2cotel.recorder import Recorder
 from c2cotel.sdk import JoinedReader, joined
+from c2cotel.spans import hide_secrets
 
 _logger = logging.getLogger(__name__)
 
@@ -31,20 +32,29 @@ class Outlet(Protocol):
     name: str
     worker: Worker
 
+    @property
+    def failing(self) -> bool:
+        """Whether it is known, and was told, that nothing gets through."""
+
     def before_fork(self) -> None:
         """See `ForkAware`."""
 
     def after_fork(self) -> None:
         """See `ForkAware`."""
 
-    def shutdown(self) -> None:
-        """Release what the exporter holds, after the worker's last tick or instead of it."""
+    def shutdown(self, timeout: float) -> None:
+        """Release what the exporter holds, after the worker's last tick, or while it hangs in one.
+
+        Args:
+            timeout: seconds that this may take.
+        """
 
 
 class Drain:
     """Drains the queue for sinks that are read from elsewhere; nothing leaves here."""
 
     name = "drain of measurements"
+    failing = False
 
     def __init__(self, recorder: Recorder, interval: float) -> None:
         self.worker = Worker(self.name, recorder.drain, interval)
@@ -55,7 +65,7 @@ class Drain:
     def after_fork(self) -> None:
         self.worker.restart_after_fork()
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout: float) -> None:
         """Nothing to release."""
 
 
@@ -69,9 +79,10 @@ class Outage(logging.Filter):
 
     def __init__(self, what: str, noisy: str) -> None:
         super().__init__()
+        self.down = False
         self._what = what
-        self._down = False
-        self._reason = "no reason given"
+        self._reason = ""
+        self._closed = False
         self._own_thread: int | None = None
         self._noisy = logging.getLogger(noisy)
         self._noisy.addFilter(self)
@@ -80,27 +91,35 @@ class Outage(logging.Filter):
         """Keep the exporter's complaints about our exports for `told`; let everybody else's through."""
         if record.thread != self._own_thread:
             return True
-        self._reason = record.getMessage()
+        # The first one has the cause; the last one of several attempts only says that there will be no other.
+        self._reason = self._reason or record.getMessage()
         return False
 
-    def watch(self, export: Callable[[], bool]) -> None:
-        """Run one export, and tell when its outcome differs from the last one's."""
+    def watch(self, export: Callable[[], bool]) -> bool:
+        """Run one export, and tell when its outcome differs from the last one's; returns whether it worked."""
         self._own_thread = threading.get_ident()
+        self._reason = ""
         try:
             works = export()
         except Exception as error:  # noqa: BLE001  # any exporter may be plugged in here
             works, self._reason = False, f"{type(error).__name__}: {error}"
         finally:
             self._own_thread = None
-        if works and self._down:
+        if self._closed:
+            self._noisy.removeFilter(self)
+        elif works and self.down:
             _logger.info("%s works again", self._what)
-        elif not works and not self._down:
-            _logger.warning("%s fails: %s (told once until it works again)", self._what, self._reason)
-        self._down = not works
+        elif not works and not self.down:
+            reason = self._reason or "no reason given"
+            _logger.warning("%s fails: %s (told once until it works again)", self._what, reason)
+        self.down = not works
+        return works
 
     def close(self) -> None:
-        """Leave the exporter's logger as it was."""
-        self._noisy.removeFilter(self)
+        """Leave the exporter's logger as it was, once the export that may be running ends."""
+        self._closed = True
+        if self._own_thread is None:
+            self._noisy.removeFilter(self)
 
 
 class Collects(Protocol):
@@ -123,6 +142,9 @@ class MetricChannel:
         provider: where other libraries' instruments are read; None: they have a reader of their own.
         resource: gives the resource when no instrument of the SDK brings it.
         tells_itself: whether the exporter already logs an outage once, as the statsd exporter does.
+        fresh_in_child: whether the running totals of other libraries' instruments start anew in a forked child, or
+            they would be reported again under its name. Only for a provider of our own: somebody else's thread may
+            hold another one's locks at the fork.
     """
 
     def __init__(
@@ -137,6 +159,7 @@ class MetricChannel:
         provider: MeterProvider | None,
         resource: Callable[[], Resource],
         tells_itself: bool = False,
+        fresh_in_child: bool = False,
     ) -> None:
         self.name = name
         self._recorder = recorder
@@ -148,10 +171,16 @@ class MetricChannel:
         self._resource = resource
         self._gathered_before_fork: list[MetricsData] = []
         self._outage = None if tells_itself else Outage(name, type(self._exporter).__module__)
-        self._reader = JoinedReader(self._exporter) if provider is not None else None
-        if provider is not None and self._reader is not None:
-            provider.add_metric_reader(self._reader)
+        self._fresh_in_child = fresh_in_child
+        self._failed = False
+        self._closed = False
+        self._make_reader = partial(JoinedReader, self._exporter)
+        self._reader = self._join()
         self.worker = Worker(name, self._tick, interval)
+
+    @property
+    def failing(self) -> bool:
+        return self._failed
 
     def before_fork(self) -> None:
         if self._reader is not None and (data := self._reader.gather(self._timeout)) is not None:
@@ -160,15 +189,30 @@ class MetricChannel:
     def after_fork(self) -> None:
         self._gathered_before_fork.clear()
         self._exporter = None
+        if self._fresh_in_child:
+            self._leave()
+            self._reader = self._join()
         self.worker.restart_after_fork()
 
-    def shutdown(self) -> None:
-        if self._provider is not None and self._reader is not None:
-            self._provider.remove_metric_reader(self._reader)
+    def shutdown(self, timeout: float) -> None:
+        self._closed = True
+        if not self.worker.running:  # else it may hang in somebody's callback, with locks of the SDK
+            self._leave()
         if self._exporter is not None:
-            self._exporter.shutdown()
+            self._exporter.shutdown(timeout_millis=timeout * 1000)
         if self._outage is not None:
             self._outage.close()
+
+    def _join(self) -> JoinedReader | None:
+        if self._provider is None:
+            return None
+        reader = self._make_reader()
+        self._provider.add_metric_reader(reader)
+        return reader
+
+    def _leave(self) -> None:
+        if self._provider is not None and self._reader is not None:
+            self._provider.remove_metric_reader(self._reader)
 
     def _tick(self) -> None:
         self._recorder.drain()
@@ -182,7 +226,7 @@ class MetricChannel:
     def _gather(self) -> MetricsData | None:
         if self._reader is None:
             return None
-        if True:
+        with forks.held_off:
             return self._reader.gather(self._timeout)
 
     def _export(self, data: MetricsData) -> None:
@@ -193,10 +237,8 @@ class MetricChannel:
         def export() -> bool:
             return exporter.export(data, timeout_millis=self._timeout * 1000) is MetricExportResult.SUCCESS
 
-        if self._outage is None:
-            export()
-        else:
-            self._outage.watch(export)
+        if not self._closed:
+            self._failed = not (export() if self._outage is None else self._outage.watch(export))
 
 
 class SpanChannel(SpanProcessor):
@@ -243,6 +285,10 @@ class SpanChannel(SpanProcessor):
         if waiting + 1 >= self._batch_size:
             self.worker.wake()
 
+    @property
+    def failing(self) -> bool:
+        return self._outage.down
+
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Export what is queued now."""
         return self.worker.run(timeout_millis / 1000)
@@ -256,7 +302,8 @@ class SpanChannel(SpanProcessor):
         self._exporter = None
         self.worker.restart_after_fork()
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout: float = 30.0) -> None:
+        del self._queue[:]
         if self._exporter is not None:
             self._exporter.shutdown()
         self._outage.close()
@@ -265,6 +312,8 @@ class SpanChannel(SpanProcessor):
         left = len(self._queue)
         while left > 0:
             batch = self._queue[: min(left, self._batch_size)]
+            if not batch:  # shut down meanwhile
+                return
             del self._queue[: len(batch)]
             left -= len(batch)
             if self._exporter is None:
@@ -273,4 +322,4 @@ class SpanChannel(SpanProcessor):
 
 
 def _export_spans(exporter: SpanExporter, batch: list[ReadableSpan]) -> bool:
-    return exporter.export(batch) is SpanExportResult.SUCCESS
+    return exporter.export([hide_secrets(span) for span in batch]) is SpanExportResult.SUCCESS

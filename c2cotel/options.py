@@ -60,6 +60,40 @@ class RequestIdSettings:
 
 
 @dataclass(frozen=True)
+class SqlSettings:
+    """What SQL statements carry."""
+
+    request_id: bool = setting(
+        "C2C_SQL_REQUEST_ID",
+        "c2c.sql_request_id",
+        parse=boolean,
+        default=False,
+        doc="Make the request id the `application_name` of PostgreSQL transactions.",
+    )
+
+
+@dataclass(frozen=True)
+class RequestsSettings:
+    """How outgoing HTTP calls are made."""
+
+    default_timeout: float | None = setting(
+        "C2C_REQUESTS_DEFAULT_TIMEOUT",
+        "c2c.requests_default_timeout",
+        parse=seconds,
+        doc="Seconds, for `requests` calls without a timeout; unset: such a call is a warning.",
+    )
+
+
+@dataclass(frozen=True)
+class RedisSettings:
+    """Whether Redis is measured."""
+
+    track: bool = setting(
+        "C2C_TRACK_REDIS", "c2c.track_redis", parse=boolean, default=True, doc="Metrics and spans of Redis."
+    )
+
+
+@dataclass(frozen=True)
 class StatsdSettings:
     """Where and how statsd lines are sent."""
 
@@ -185,7 +219,7 @@ class OtelSettings:
 
 
 APPLICATION = (ApplicationSettings,)
-PROCESS = (RequestIdSettings, StatsdSettings, OtelSettings)
+PROCESS = (RequestIdSettings, SqlSettings, RequestsSettings, RedisSettings, StatsdSettings, OtelSettings)
 """Sections that the first `setup` of a process fixes for all of it."""
 
 

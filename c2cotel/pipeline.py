@@ -27,7 +27,7 @@ from c2cotel.options import OtelSettings, StatsdSettings
 from c2cotel.recorder import Recorder
 from c2cotel.sdk import forget_global_providers, preferred_temporality, resource_of
 from c2cotel.settings import Settings
-from c2cotel.sinks import AggregateSink, SampleSink, TotalsSink
+from c2cotel.sinks import AggregateSink, Observer, SampleSink, TotalsSink
 
 _logger = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ Signal = Literal["traces", "metrics"]
 _OTLP = "otlp"
 _STATSD = "statsd"
 _OTLP_HTTP = "otlp_proto_http"
+_LAST_TRY = 0.5
+"""Seconds that what fails anyway gets for its last try."""
 _PROTOCOLS = {"http/protobuf": _OTLP_HTTP, "grpc": "otlp_proto_grpc"}
 _PACKAGES = {
     _OTLP_HTTP: "c2cotel[otlp]",
@@ -64,6 +66,7 @@ class Pipeline:
         recorder: where measurements go; None when nothing reads them.
         tracer: makes spans; None when nobody records any.
         outlets: the channels out of the process.
+        observers: asked for gauges at each export to OpenTelemetry's exporters.
     """
 
     def __init__(self, settings: Settings, service: Service) -> None:
@@ -71,6 +74,7 @@ class Pipeline:
         self._otel = settings.section(OtelSettings)
         self._service = service
         self.outlets: list[Outlet] = []
+        self.observers: list[Observer] = []
         self._drainer: Worker | None = None
         self.recorder = Recorder(self._statsd.max_series, wake=self._wake)
         self._rules = instruments.rules(names_2018=self._statsd.names_2018)
@@ -84,7 +88,7 @@ class Pipeline:
             if self.measures:
                 self._start_draining()
         except BaseException:
-            self.close(timeout=0)
+            self.close(timeout=0.5)
             raise
 
     @property
@@ -124,10 +128,13 @@ class Pipeline:
         for outlet in self.outlets:
             outlet.worker.stop()
         for outlet in self.outlets:
-            if not outlet.worker.join(deadline - time.monotonic()) and timeout:
+            left = deadline - time.monotonic()
+            if outlet.failing:  # as was told before
+                outlet.worker.join(min(left, _LAST_TRY))
+            elif not outlet.worker.join(left):
                 _logger.warning("%s did not end within %g s: what it still held is lost", outlet.name, timeout)
         for outlet in self.outlets:
-            outlet.shutdown()
+            outlet.shutdown(max(0.0, deadline - time.monotonic()))
         forget_global_providers(self._own_tracer_provider, self._own_meter_provider)
 
     def _wake(self) -> None:
@@ -204,7 +211,7 @@ class Pipeline:
 
     def _add_other(self, name: str, join: MeterProvider | None, resource: Callable[[], Resource]) -> None:
         factory = self._exporter_factory(name, "metrics", MetricExporter)
-        sink = AggregateSink(preferred_temporality(factory()))
+        sink = AggregateSink(preferred_temporality(factory()), self.observers)
         self.recorder.add(sink)
         channel = MetricChannel(
             f"{name} export of metrics",
@@ -215,6 +222,7 @@ class Pipeline:
             timeout=self._otel.metric_timeout,
             provider=join,
             resource=resource,
+            fresh_in_child=True,
         )
         self.outlets.append(channel)
 

@@ -39,6 +39,13 @@ def query(text: str) -> str:
     return "&".join(_hide_value(pair) for pair in text.split("&"))
 
 
+def url(text: str) -> str:
+    """A URL whose password and secret parameters are hidden; the user's name stays."""
+    before, mark, rest = _CREDENTIALS.sub(rf"\1:{HIDDEN}@", text).partition("?")
+    parameters, hash_mark, fragment = rest.partition("#")
+    return before + mark + query(parameters) + hash_mark + fragment
+
+
 def anywhere(text: str) -> str:
     """Free text in which passwords of URLs and values of secret parameters are hidden."""
     return _PAIR.sub(rf"\1={HIDDEN}", _CREDENTIALS.sub(rf"\1:{HIDDEN}@", text))

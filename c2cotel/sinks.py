@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,15 +70,32 @@ class SampleSink:
         self._held = {}
 
 
+@dataclass(frozen=True)
+class Observation:
+    """What a gauge shows at the moment of an export; such gauges go to OpenTelemetry's exporters only."""
+
+    name: str
+    unit: str
+    attributes: Mapping[str, Any]
+    value: float
+
+
+Observer = Callable[[], Iterable[Observation]]
+
+
 class AggregateSink:
     """Keeps one histogram, sum or last value a series: what OTLP and every other OpenTelemetry exporter wants.
 
     Args:
         temporality: what the exporter prefers, by kind; cumulative when a kind is missing.
+        observers: asked at each collection; the list may change.
     """
 
-    def __init__(self, temporality: Mapping[Kind, AggregationTemporality] | None = None) -> None:
+    def __init__(
+        self, temporality: Mapping[Kind, AggregationTemporality] | None = None, observers: Sequence[Observer] = ()
+    ) -> None:
         self._temporality = dict(temporality or {})
+        self._observers = observers
         self._decreasing: set[str] = set()
         self.reset()
 
@@ -103,7 +120,7 @@ class AggregateSink:
                 if self._of(series.instrument) is _DELTA and series.instrument.kind is not Kind.GAUGE:
                     del self._states[series]
             self._interval_start = now
-        return [
+        return self._observed(now) + [
             _metric(row, name, data, self._of(row), monotonic=name not in self._decreasing)
             for (name, _), (row, data) in points.items()
         ]
@@ -112,6 +129,14 @@ class AggregateSink:
         self._lock = threading.Lock()
         self._states: dict[Series, Any] = {}
         self._interval_start = time.time_ns()
+
+    def _observed(self, now: int) -> list[Metric]:
+        found: dict[str, tuple[str, list[NumberDataPoint]]] = {}
+        for observe in list(self._observers):
+            for seen in observe():
+                points = found.setdefault(seen.name, (seen.unit, []))[1]
+                points.append(NumberDataPoint(seen.attributes, 0, now, seen.value))
+        return [Metric(name, "", unit, Gauge(points)) for name, (unit, points) in found.items()]
 
     def _of(self, instrument: Instrument) -> AggregationTemporality:
         return self._temporality.get(instrument.kind, _CUMULATIVE)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry import context, trace
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import Status
 
 from c2cotel import redaction
 
@@ -25,6 +27,34 @@ def record_error(span: trace.Span, error: BaseException, *, failed: bool = True)
     if failed:
         span.set_attribute("error.type", type(error).__qualname__)
         span.set_status(trace.Status(trace.StatusCode.ERROR, type(error).__name__))
+
+
+def hide_secrets(span: ReadableSpan) -> ReadableSpan:
+    """The span, its errors without secrets: other libraries' instrumentations record what they are told."""
+    said = span.status.description
+    if not (said or span.events):
+        return span
+    status = Status(span.status.status_code, redaction.anywhere(said)) if said else span.status
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=span.attributes,
+        events=[_hidden(event) for event in span.events],
+        links=span.links,
+        kind=span.kind,
+        status=status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _hidden(event: Event) -> Event:
+    held = (event.attributes or {}).items()
+    hidden = {name: redaction.anywhere(text) if isinstance(text, str) else text for name, text in held}
+    return Event(event.name, hidden, event.timestamp)
 
 
 class child:  # noqa: N801  # used as a statement: `with child(tracer, name):`

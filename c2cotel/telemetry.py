@@ -12,6 +12,7 @@ from c2cotel.background import forks
 from c2cotel.options import RequestIdSettings
 from c2cotel.pipeline import Pipeline
 from c2cotel.settings import Settings
+from c2cotel.sinks import Observer
 
 _logger = logging.getLogger(__name__)
 
@@ -66,6 +67,11 @@ class Telemetry:
         if instrumentation not in self._installed:
             self._installed.add(instrumentation)
             self._undo.append(instrumentation(self))
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Ask for gauges at each export to OpenTelemetry's exporters; returns what ends that."""
+        self._pipeline.observers.append(observer)
+        return lambda: self._pipeline.observers.remove(observer)
 
     def flush(self, timeout: float = _PATIENCE) -> bool:
         """Send everything recorded so far.

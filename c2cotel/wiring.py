@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from time import perf_counter
 from typing import Any
 
+import wrapt
+
+from c2cotel.errors import SettingsError
 from c2cotel.options import APPLICATION, PROCESS, ApplicationSettings
 from c2cotel.pipeline import Pipeline, Service
 from c2cotel.settings import Settings
@@ -17,6 +23,9 @@ from c2cotel.telemetry import Telemetry
 TELEMETRY = "c2cotel.telemetry"
 SETTINGS = "c2cotel.settings"
 
+_INSTRUMENTATIONS = {library: f"c2cotel.instrumentation.{library}" for library in ("redis", "requests", "sqlalchemy")}
+
+_logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 _running: Telemetry | None = None
 
@@ -28,6 +37,8 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
         settings.section(section)
     with _lock:
         telemetry = _start(settings, _service(config), clock)
+    for library, instrumentation in _INSTRUMENTATIONS.items():
+        _when_imported(library, partial(_install, telemetry, instrumentation))
     if config is not None:
         config.registry[TELEMETRY] = telemetry
         config.registry[SETTINGS] = settings
@@ -44,6 +55,20 @@ def _start(settings: Settings, service: Service, clock: Callable[[], float]) -> 
         return _running
     _running = Telemetry(settings, Pipeline(settings, service), clock)
     return _running
+
+
+def _when_imported(library: str, install: Callable[[Any], None]) -> None:
+    """Instrument what the application has imported or will import, and import nothing on its behalf."""
+    wrapt.register_post_import_hook(install, library)
+
+
+def _install(telemetry: Telemetry, instrumentation: str, _: Any) -> None:
+    if telemetry.closed:
+        return
+    try:
+        telemetry.install(import_module(instrumentation).install)
+    except SettingsError as error:  # inside somebody's import statement
+        _logger.error("%s is not instrumented: %s", instrumentation.rpartition(".")[2], error)  # noqa: TRY400  # says it
 
 
 def _include(config: Any) -> None:

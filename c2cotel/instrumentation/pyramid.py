@@ -94,11 +94,12 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
     rows = _Rows(telemetry.recorder)
     complain = _ComplainOnce()
     always_special = telemetry.tracer is not None
-    special_keys = (*telemetry.request_id_keys, *spans.environ_keys)
+    # An id is already there when something like pyramid_retry sends the same environ through the tweens again.
+    special_keys = (_ID, *telemetry.request_id_keys, *spans.environ_keys)
 
     def begin(environ: dict[str, Any]) -> tuple[str, trace.Span | None, str, str | None, Any]:
         span, traceparent, token = spans.start(environ)
-        given_id = request_id.read(environ, telemetry.request_id_keys) or _outer_id()
+        given_id = environ.get(_ID) or request_id.read(environ, telemetry.request_id_keys) or _outer_id()
         known_id = given_id or (request_id.from_traceparent(traceparent) if traceparent else new_id())
         return known_id, span, traceparent, given_id, token
 
@@ -106,6 +107,7 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
         request: Request, error: BaseException, start: float, span: trace.Span | None, given_id: str | None
     ) -> None:
         """Nobody answered: the server will say 500."""
+        request.environ.pop(_RENDERS, None)
         if telemetry.measures:
             rows.find(request, _UNANSWERED, error).route.record(clock() - start)
         if span is not None:
@@ -141,7 +143,7 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
             if measures:
                 row.route.record(duration)
             if _RENDERS in environ:
-                for seconds in environ[_RENDERS]:
+                for seconds in environ.pop(_RENDERS):
                     timing = f"{timing}, render;dur={_milliseconds(seconds)}"
                     if measures:
                         row.render.record(seconds)

@@ -283,6 +283,14 @@ def test_the_id_is_there_with_a_request_factory_of_the_application() -> None:
     assert app.http.get("/hello", headers={"X-Request-ID": "7"}).json == {"id": "7"}
 
 
+def test_an_environ_that_comes_again_keeps_its_id_and_counts_each_rendering_once(statsd: UdpListener) -> None:
+    app = Application(configure=view(hello, renderer="json"))
+    environ = Request.blank("/hello").environ
+    ids = {b"".join(app.wsgi(environ, start_response)) for _ in range(3)}
+    assert len(ids) == 1
+    assert received(app, statsd) == {"route.GET.hello.200": 3, "render.GET.hello.200": 3}
+
+
 def test_close_takes_the_property_away_and_lets_requests_through() -> None:
     def hello(request: Request) -> dict[str, bool]:
         return {"has_id": hasattr(request, "c2c_request_id")}

@@ -1,0 +1,161 @@
+"""Outgoing HTTP through `requests`: a timer for each hop, the request's id and trace on the way out, timeouts.
+
+Everything happens in `HTTPAdapter.send`, which every hop of every session passes; the spans are contrib's and cover a
+whole call, redirects and all.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from opentelemetry import propagate, trace
+from opentelemetry.metrics import NoOpMeterProvider
+from pyramid.threadlocal import get_current_request
+from requests.adapters import HTTPAdapter
+
+from c2cotel import redaction
+from c2cotel.contrib import ask_for_stable_conventions, instrumentor
+from c2cotel.instruments import HTTP_CLIENT, URL_PORT
+from c2cotel.options import RequestIdSettings, RequestsSettings
+from c2cotel.recorder import Recorder, Series
+from c2cotel.request_id import HEADERS
+from c2cotel.sdk import is_suppressed
+from c2cotel.telemetry import Telemetry
+
+_logger = logging.getLogger(__name__)
+
+_PORTS = {"http": 80, "https": 443}
+_VERBS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+_PLUMBING = ("requests", "urllib3", "c2cotel", "opentelemetry", "wrapt")
+_MOST_SITES = 10_000
+
+
+def install(telemetry: Telemetry) -> Callable[[], None]:
+    """Measure every call of `requests`; returns what takes it out again."""
+    remove_spans = _spans(telemetry)
+    original = HTTPAdapter.send
+    send = _measured(original, telemetry)
+    HTTPAdapter.send = send  # type: ignore[method-assign]  # there is no hook that sees each hop
+
+    def undo() -> None:
+        if HTTPAdapter.send is send:  # else somebody wrapped ours: it lets everything through from now on
+            HTTPAdapter.send = original  # type: ignore[method-assign]
+        remove_spans()
+
+    return undo
+
+
+def _measured(original: Callable[..., Any], telemetry: Telemetry) -> Callable[..., Any]:
+    id_header = telemetry.settings.section(RequestIdSettings).header or HEADERS[0]
+    default_timeout = telemetry.settings.section(RequestsSettings).default_timeout
+    clock = telemetry.clock
+    rows = _Rows(telemetry.recorder)
+    warned: set[tuple[str, int]] = set()
+
+    def send(
+        self: HTTPAdapter, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        if telemetry.closed or is_suppressed():
+            return original(self, request, stream, timeout, *args, **kwargs)
+        if timeout is None:
+            timeout = default_timeout
+            if timeout is None:
+                _warn_once(request, warned)
+        _add_headers(request, id_header)
+        start = clock()
+        try:
+            response = original(self, request, stream, timeout, *args, **kwargs)
+        except BaseException as error:
+            if telemetry.measures and isinstance(error, Exception):
+                rows.find(request, None, type(error).__qualname__).record(clock() - start)
+            raise
+        if telemetry.measures:
+            rows.find(request, response.status_code, None).record(clock() - start)
+        return response
+
+    return send
+
+
+def _add_headers(request: Any, id_header: str) -> None:
+    current = get_current_request()
+    if current is not None and id_header not in request.headers:
+        request.headers[id_header] = current.c2c_request_id
+    if "traceparent" not in request.headers and trace.get_current_span().get_span_context().is_valid:
+        propagate.inject(request.headers)
+
+
+def _warn_once(request: Any, warned: set[tuple[str, int]]) -> None:
+    """A call that may wait for ever, told once for each line of code that makes one."""
+    site = _call_site()
+    if site not in warned and len(warned) < _MOST_SITES:
+        warned.add(site)
+        _logger.warning(
+            "%s %s has no timeout (%s, line %d); give one, or set C2C_REQUESTS_DEFAULT_TIMEOUT",
+            request.method,
+            redaction.url(request.url),
+            *site,
+        )
+
+
+def _call_site() -> tuple[str, int]:
+    frame = sys._getframe(1)  # noqa: SLF001  # what `inspect.currentframe` returns
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _PLUMBING:
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+class _Rows:
+    """Finds the series of a call by one dictionary look-up."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._known: dict[tuple[Any, ...], Series] = {}
+
+    def find(self, request: Any, status: int | None, failure: str | None) -> Series:
+        url = urlsplit(request.url)
+        key = (url.scheme, url.hostname, url.port, request.method, status, failure)
+        found = self._known.get(key)
+        if found is None:
+            found = self._recorder.series(HTTP_CLIENT, _attributes(*key))
+            if not found.overflow:
+                self._known[key] = found
+        return found
+
+
+def _attributes(
+    scheme: str, host: str | None, port: int | None, method: str, status: int | None, failure: str | None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "url.scheme": scheme,
+        "server.address": host or "unknown",
+        "server.port": port or _PORTS.get(scheme, 0),
+        "http.request.method": method if method in _VERBS else "_OTHER",
+    }
+    if port is not None:
+        found[URL_PORT] = port
+    if status is not None:
+        found["http.response.status_code"] = status
+    if failure is not None:
+        found["error.type"] = failure
+    return found
+
+
+def _spans(telemetry: Telemetry) -> Callable[[], None]:
+    if telemetry.tracer is None:
+        return lambda: None
+    ask_for_stable_conventions()
+    contrib = instrumentor("requests", "RequestsInstrumentor")
+    if contrib.is_instrumented_by_opentelemetry:
+        return lambda: None  # somebody else makes them
+    contrib.instrument(meter_provider=NoOpMeterProvider(), request_hook=_hide_secrets, skip_dep_check=True)
+    undo: Callable[[], None] = contrib.uninstrument
+    return undo
+
+
+def _hide_secrets(span: trace.Span, request: Any) -> None:
+    if span.is_recording():
+        span.set_attribute("url.full", redaction.url(request.url))
