@@ -255,7 +255,13 @@ class SpanChannel(SpanProcessor):
     """
 
     def __init__(
-        self, name: str, make_exporter: Callable[[], SpanExporter], *, interval: float, queue_size: int, batch_size: int
+        self,
+        name: str,
+        make_exporter: Callable[[], SpanExporter],
+        *,
+        interval: float,
+        queue_size: int,
+        batch_size: int,
     ) -> None:
         self.name = name
         self._make_exporter = make_exporter
@@ -264,7 +270,7 @@ class SpanChannel(SpanProcessor):
         self._queue_size = queue_size
         self._batch_size = batch_size
         self.dropped = 0
-        self._outage = Outage(name, type(self._exporter).__module__)
+        self._outage = Outage(name, getattr(self._exporter, "complains_to", type(self._exporter).__module__))
         self.worker = Worker(name, self._tick, interval)
 
     def on_end(self, span: ReadableSpan) -> None:

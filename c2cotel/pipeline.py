@@ -268,6 +268,10 @@ class Pipeline:
             raise SettingsError(f"{variable}: {wanted!r} cannot be imported ({error}): expected {hint}") from error
         if not issubclass(cls, base):
             raise SettingsError(f"{variable}: {wanted!r} waits to be asked: expected an exporter that sends by itself")
+        if wanted == _OTLP_HTTP and signal == "traces":
+            from c2cotel.otlp import FastSpanExporter  # noqa: PLC0415  # its imports come with the extra
+
+            return lambda: FastSpanExporter(cls())
         factory: Callable[[], Any] = cls
         return factory
 

@@ -98,6 +98,11 @@ def resource_of(provider: MeterProvider) -> Resource:
     return provider._sdk_config.resource
 
 
+def send_otlp(exporter: Any, body: bytes) -> bool:
+    """Send encoded OTLP through an official OTLP/HTTP exporter; returns whether the collector took it."""
+    return bool(exporter._client.export(body).success)
+
+
 def forget_global_providers(tracer_provider: Any, meter_provider: Any) -> None:
     """Make room for another `setup`: un-install the global providers if they are still the given ones."""
     if tracer_provider is not None and trace._TRACER_PROVIDER is tracer_provider:

@@ -1,0 +1,94 @@
+"""Our OTLP encoder against the official one: whatever the span, the official classes decode the same from both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+
+from c2cotel.otlp import SpanEncoder
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+VALUE = st.one_of(
+    TEXT,
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.lists(TEXT, max_size=3).map(tuple),
+    st.lists(st.integers(-5, 5), max_size=3).map(tuple),
+)
+ATTRIBUTES = st.dictionaries(TEXT.filter(bool), VALUE, max_size=6)
+TIME = st.integers(0, 2**64 - 1)
+CONTEXT = st.builds(
+    SpanContext,
+    st.integers(1, 2**128 - 1),
+    st.integers(1, 2**64 - 1),
+    st.booleans(),
+    st.sampled_from([TraceFlags(0), TraceFlags(1), TraceFlags(3)]),
+    st.sampled_from([TraceState(), TraceState([("a", "b")])]),
+)
+STATUS = st.sampled_from(
+    [Status(), Status(StatusCode.OK), Status(StatusCode.ERROR), Status(StatusCode.ERROR, "what was wrong")]
+)
+RESOURCES = [Resource({"service.name": "a"}), Resource({"service.name": "b", "n": 1}, "https://schema")]
+SCOPES = [InstrumentationScope("x"), InstrumentationScope("y", "1.0", "https://schema", {"a": 1})]
+SPAN = st.builds(
+    ReadableSpan,
+    name=TEXT,
+    context=CONTEXT,
+    parent=st.none() | CONTEXT,
+    resource=st.sampled_from(RESOURCES),
+    attributes=ATTRIBUTES,
+    events=st.lists(st.builds(Event, TEXT, ATTRIBUTES, TIME), max_size=2),
+    links=st.lists(st.builds(Link, CONTEXT, ATTRIBUTES), max_size=2),
+    kind=st.sampled_from(list(SpanKind)),
+    status=STATUS,
+    start_time=TIME,
+    end_time=TIME,
+    instrumentation_scope=st.sampled_from(SCOPES),
+)
+
+
+def flat(request: ExportTraceServiceRequest) -> list[tuple[Any, ...]]:
+    """Every span with what stands around it, in one order for both."""
+    found = [
+        (str(block.resource), block.schema_url, str(scope.scope), scope.schema_url, span)
+        for block in request.resource_spans
+        for scope in block.scope_spans
+        for span in scope.spans
+    ]
+    return sorted(found, key=lambda row: (row[:4], row[4].SerializeToString(deterministic=True)))
+
+
+@given(st.lists(SPAN, max_size=5))
+def test_the_official_classes_decode_the_same_from_both(spans: list[ReadableSpan]) -> None:
+    encoder = SpanEncoder()
+    for _ in range(2):  # the second time everything is remembered
+        ours = ExportTraceServiceRequest.FromString(encoder.encode(spans))
+        assert flat(ours) == flat(encode_spans(spans))
+
+
+def test_equal_values_of_different_types_are_kept_apart() -> None:
+    context = SpanContext(1, 2, is_remote=False)
+    spans = [
+        ReadableSpan("s", context, attributes={"a": value}, start_time=1, end_time=2, instrumentation_scope=SCOPES[0])
+        for value in (1, True, 1.0, 0, False, 0.0, "1")
+    ]
+    ours = ExportTraceServiceRequest.FromString(SpanEncoder().encode(spans))
+    assert flat(ours) == flat(encode_spans(spans))
+
+
+def test_what_is_remembered_stays_bounded() -> None:
+    encoder = SpanEncoder()
+    context = SpanContext(1, 2, is_remote=False)
+    for n in range(11_000):
+        span = ReadableSpan("s", context, resource=RESOURCES[0], attributes={"a": n}, start_time=1, end_time=2)
+        encoder.encode([span])
+    assert len(encoder._pairs) <= 10_000
