@@ -9,11 +9,15 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.bench.db import prepare
 from tests.bench.hello import VARIANTS
+from tests.databases import Valkey, postgres_pair
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
@@ -41,7 +45,7 @@ class Worker:
 
     def __init__(self, module: str, *arguments: str, env: dict[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-W", "ignore::UserWarning", "-m", module, *arguments],
             cwd=ROOT,
             env={**os.environ, **env},
             stdin=subprocess.PIPE,
@@ -72,30 +76,52 @@ class Worker:
 
 def hello(env: dict[str, str]) -> None:
     """Added CPU microseconds a request on a bare Pyramid hello."""
-    workers = {name: Worker("tests.bench.hello", name, env=env) for name in VARIANTS}
-    found: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    added = _added("tests.bench.hello", "a bare Pyramid hello", list(VARIANTS), env, REQUESTS)
+    statsd = added["c2cotel statsd"]
+    _ratio("c2cotel statsd / one UDP send", statsd / added["one UDP send"], 0.75)
+    _ratio("c2cotel statsd / OpenTelemetry metrics", statsd / added["OpenTelemetry metrics"], 0.1)
+    _ratio("c2cotel with traces / OpenTelemetry with traces", _traces(added), 0.6)
+
+
+def db(env: dict[str, str]) -> None:
+    """The same with one ORM SELECT on PostgreSQL and one Redis GET."""
+    names = [name for name in VARIANTS if name != "one UDP send"]
+    with (
+        postgres_pair() as postgres,
+        tempfile.TemporaryDirectory() as scratch,
+        closing(Valkey(Path(scratch))) as valkey,
+    ):
+        url = postgres.master.dsn("postgresql+psycopg2")
+        prepare(url)
+        env = {**env, "BENCH_POSTGRES": url, "BENCH_REDIS": valkey.url}
+        added = _added("tests.bench.db", "a view with one ORM SELECT and one Redis GET", names, env, REQUESTS // 4)
+    _ratio("c2cotel statsd / OpenTelemetry metrics", added["c2cotel statsd"] / added["OpenTelemetry metrics"], 0.2)
+    _ratio("c2cotel with traces / OpenTelemetry with traces", _traces(added), 0.7)
+
+
+def _added(module: str, what: str, names: list[str], env: dict[str, str], requests: int) -> dict[str, float]:
+    """CPU microseconds that each variant adds to the bare one, medians of interleaved rounds."""
+    workers = {name: Worker(module, name, env=env) for name in names}
+    found: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(ROUNDS):
         for name, worker in workers.items():
-            found[name].append(float(worker.ask(REQUESTS).split()[0]) / REQUESTS * 1e6)
+            found[name].append(float(worker.ask(requests).split()[0]) / requests * 1e6)
     for worker in workers.values():
         worker.end()
     bare = statistics.median(found["bare"])
     added = {
         name: statistics.median(a - b for a, b in zip(values, found["bare"], strict=True))
         for name, values in found.items()
+        if name != "bare"
     }
-    print(f"\nAdded CPU µs a request on a bare Pyramid hello ({bare:.1f} µs), background work and sending included")
-    print(f"{'':34}{'added':>8}")
-    for name in VARIANTS:
-        if name != "bare":
-            print(f"{name:34}{added[name]:8.1f}")
-    _ratio("c2cotel statsd / one UDP send", added["c2cotel statsd"] / added["one UDP send"], 0.75)
-    _ratio("c2cotel statsd / OpenTelemetry metrics", added["c2cotel statsd"] / added["OpenTelemetry metrics"], 0.1)
-    _ratio(
-        "c2cotel with traces / OpenTelemetry with traces",
-        added["c2cotel statsd + OTLP + traces"] / added["OpenTelemetry traces + metrics"],
-        0.6,
-    )
+    print(f"\nAdded CPU µs a request on {what} ({bare:.1f} µs), background work and sending included")
+    for name, microseconds in added.items():
+        print(f"{name:34}{microseconds:8.1f}")
+    return added
+
+
+def _traces(added: dict[str, float]) -> float:
+    return added["c2cotel statsd + OTLP + traces"] / added["OpenTelemetry traces + metrics"]
 
 
 def timers(env: dict[str, str]) -> None:
@@ -152,7 +178,7 @@ def main() -> None:
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, {ROUNDS} rounds of {REQUESTS} requests, medians"
     )
-    parts = {"hello": hello, "timers": timers, "memory": memory}
+    parts = {"hello": hello, "db": db, "timers": timers, "memory": memory}
     for name in sys.argv[1:] or parts:
         parts[name](env)
 

@@ -56,7 +56,7 @@ def udp_tween(handler: Callable[[Request], Any], registry: Any) -> Callable[[Req
     return tween
 
 
-def _otel(config: Configurator, *, traces: bool) -> Flush:
+def otel(config: Configurator, *, traces: bool) -> Flush:
     from opentelemetry import metrics, trace
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -79,11 +79,11 @@ def _otel(config: Configurator, *, traces: bool) -> Flush:
 
 
 def _otel_metrics(config: Configurator) -> Flush:
-    return _otel(config, traces=False)
+    return otel(config, traces=False)
 
 
 def _otel_traces(config: Configurator) -> Flush:
-    return _otel(config, traces=True)
+    return otel(config, traces=True)
 
 
 def _c2cotel(config: Configurator) -> Flush:
@@ -108,12 +108,18 @@ VARIANTS: dict[str, Callable[[Configurator], Flush]] = {
 }
 
 
-def application(variant: str) -> tuple[Any, Flush]:
+def _say_hello(config: Configurator) -> None:
+    config.add_view(_view, route_name="hello", renderer="json")
+
+
+def application(
+    variant: Callable[[Configurator], Flush], add_view: Callable[[Configurator], None] = _say_hello
+) -> tuple[Any, Flush]:
     """The WSGI application of a variant, and what makes it send everything it has."""
     config = Configurator(settings={})
     config.add_route("hello", "/hello/{name}")
-    config.add_view(_view, route_name="hello", renderer="json")
-    flush = VARIANTS[variant](config)
+    flush = variant(config)
+    add_view(config)
     return config.make_wsgi_app(), flush
 
 
@@ -143,11 +149,11 @@ def run(app: Any, requests: int) -> None:
             pass
 
 
-def main() -> None:
+def serve(variant: Callable[[Configurator], Flush], add_view: Callable[[Configurator], None] = _say_hello) -> None:
     """Serve commands until the standard input ends."""
     import psutil
 
-    app, flush = application(sys.argv[1])
+    app, flush = application(variant, add_view)
     process = psutil.Process()
     run(app, 200)
     flush()
@@ -160,4 +166,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(VARIANTS[sys.argv[1]])
