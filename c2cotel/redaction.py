@@ -26,7 +26,9 @@ _NAMES = frozenset(
         "x-goog-signature",
     }
 )
+# In a web address a slash ends the host; in the URL of a database it may be part of the password.
 _CREDENTIALS = re.compile(r"(?<=://)([^\s/@:?#]*):[^\s/?#]*@")
+_DATABASE = re.compile(r"\b((?!https?:)[a-z][a-z0-9+.-]*://[^\s/@:?#]*):[^\s'\"]*@", re.IGNORECASE)
 _PAIR = re.compile(
     r"\b(" + "|".join(sorted(map(re.escape, _NAMES), key=len, reverse=True)) + r")=[^\s&;,'\"<>)]+", re.IGNORECASE
 )
@@ -41,14 +43,18 @@ def query(text: str) -> str:
 
 def url(text: str) -> str:
     """A URL whose password and secret parameters are hidden; the user's name stays."""
-    before, mark, rest = _CREDENTIALS.sub(rf"\1:{HIDDEN}@", text).partition("?")
+    before, mark, rest = _credentials(text).partition("?")
     parameters, hash_mark, fragment = rest.partition("#")
     return before + mark + query(parameters) + hash_mark + fragment
 
 
 def anywhere(text: str) -> str:
     """Free text in which passwords of URLs and values of secret parameters are hidden."""
-    return _PAIR.sub(rf"\1={HIDDEN}", _CREDENTIALS.sub(rf"\1:{HIDDEN}@", text))
+    return _PAIR.sub(rf"\1={HIDDEN}", _credentials(text))
+
+
+def _credentials(text: str) -> str:
+    return _CREDENTIALS.sub(rf"\1:{HIDDEN}@", _DATABASE.sub(rf"\1:{HIDDEN}@", text))
 
 
 def _hide_value(pair: str) -> str:

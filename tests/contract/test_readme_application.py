@@ -16,8 +16,9 @@ INI = Path(__file__).parent / "app" / "production.ini"
 
 
 @pytest.fixture
-def app(udp_listener: UdpListener) -> TestApp:
-    return TestApp(get_app(str(INI), options={"STATSD_TEST_ADDRESS": udp_listener.address}))
+def app(udp_listener: UdpListener, tmp_path: Path) -> TestApp:
+    options = {"STATSD_TEST_ADDRESS": udp_listener.address, "TEST_DATABASES": str(tmp_path)}
+    return TestApp(get_app(str(INI), options=options))
 
 
 def test_the_documented_names_arrive_at_the_statsd_server(app: TestApp, udp_listener: UdpListener) -> None:
@@ -42,6 +43,12 @@ def test_the_documented_view_shows_the_same(app: TestApp) -> None:
         "toto/tutu",
         "toto/tutu/success",
     }
+
+
+def test_reading_uses_the_slave_writing_the_master_and_the_readmes_regex_the_slave(app: TestApp) -> None:
+    assert app.get("/api/other").json == {"engine": "sqlalchemy_slave"}
+    assert app.post("/api/other").json == {"engine": "sqlalchemy"}
+    assert app.post("/api/hello").json == {"engine": "sqlalchemy_slave"}
 
 
 def test_what_is_owed_is_owed_to_an_issue() -> None:

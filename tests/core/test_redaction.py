@@ -28,6 +28,7 @@ def test_secret_parameters_of_a_query_are_hidden(held: str, shown: str) -> None:
     ("held", "shown"),
     [
         ("postgresql://u:p%40ss@h/db failed", "postgresql://u:REDACTED@h/db failed"),
+        ("postgresql+psycopg2://u:a/b?c#d@h/db lost", "postgresql+psycopg2://u:REDACTED@h/db lost"),
         ("redis://:pw@h:6379/0", "redis://:REDACTED@h:6379/0"),
         ("https://key@sentry.example/1", "https://key@sentry.example/1"),
         ("GET /x?secret=abc&y=1", "GET /x?secret=REDACTED&y=1"),

@@ -32,7 +32,7 @@ def test_twenty_thousand_mixed_requests(
     client = redis.Redis.from_url(valkey.url)
 
     def configure(config: Configurator) -> None:
-        pool = {"pool_size": THREADS // 2, "max_overflow": 0, "pool_timeout": 60}
+        pool: dict[str, Any] = {"pool_size": THREADS // 2, "max_overflow": 0, "pool_timeout": 60}
         dsn = "postgresql+psycopg2"
         session = create_session(config, "load", postgres.master.dsn(dsn), postgres.replica.dsn(dsn), **pool)
 

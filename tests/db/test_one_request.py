@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 import redis
 import requests
-import waitress
+import waitress.server
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from pyramid.config import Configurator
 from pyramid.request import Request
@@ -41,7 +41,8 @@ class Everything:
         self._redis = redis.Redis.from_url(valkey.url)
         self._url = postgres.master.dsn(f"postgresql+{driver}")
         self.application = Application({"c2c.stats_view": "1", "c2c.sql_request_id": "1"}, self._configure)
-        self._server: Any = waitress.create_server(self.application.wsgi, host="127.0.0.1", port=0, threads=4)
+        create: Any = waitress.server.create_server
+        self._server: Any = create(self.application.wsgi, host="127.0.0.1", port=0, threads=4)
         self.url = f"http://127.0.0.1:{self._server.effective_port}"
         self.port = self._server.effective_port
         threading.Thread(target=self._server.run, daemon=True).start()

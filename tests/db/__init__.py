@@ -1,0 +1,1 @@
+"""Database sessions, on real servers."""
