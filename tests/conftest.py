@@ -14,6 +14,14 @@ import pytest
 from tests.servers import Gunicorn, OtlpReceiver, Process, StatsdServer, UdpListener, environment, is_setting
 
 
+def close_telemetry() -> None:
+    """Close what runs in this process, if something does."""
+    wiring = sys.modules.get("c2cotel.wiring")
+    running = None if wiring is None else wiring._running
+    if running is not None:
+        running.close()
+
+
 @pytest.fixture(autouse=True)
 def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No settings from outside, and no telemetry left running: tests run in any order."""
@@ -21,10 +29,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("no_proxy", environment()["no_proxy"])
     yield
-    wiring = sys.modules.get("c2cotel.wiring")
-    running = None if wiring is None else wiring._running
-    if running is not None:
-        running.close()
+    close_telemetry()
 
 
 @pytest.fixture
@@ -32,6 +37,7 @@ def udp_listener() -> Iterator[UdpListener]:
     """A statsd server that keeps everything."""
     with closing(UdpListener()) as listener:
         yield listener
+        close_telemetry()  # while its server is still there
 
 
 @pytest.fixture
@@ -39,6 +45,7 @@ def otlp() -> Iterator[OtlpReceiver]:
     """An OTLP collector."""
     with closing(OtlpReceiver()) as receiver:
         yield receiver
+        close_telemetry()  # while its server is still there
 
 
 @pytest.fixture

@@ -134,10 +134,15 @@ class StatsdMetricExporter(MetricExporter):
         return True
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Close the transport. A second call does nothing."""
+        """Close the transport. A second call does nothing.
+
+        Args:
+            timeout_millis: Milliseconds to wait for an export in another thread, 2 seconds at most.
+            **kwargs: Ignored.
+        """
         lock = self._own_lock()
         # An export that sleeps between two bursts is given the time to end, a stuck one is not waited for.
-        acquired = lock.acquire(timeout=SHUTDOWN_WAIT)
+        acquired = lock.acquire(timeout=min(SHUTDOWN_WAIT, timeout_millis / 1000))
         try:
             if not self._closed:
                 self._closed = True
