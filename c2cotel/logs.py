@@ -131,7 +131,8 @@ def _add_request(fields: dict[str, Any]) -> None:
         fields["client_addr"] = request.client_addr
         fields["method"] = request.method
         fields["path"] = request.path
-        fields["request_id"] = request.c2c_request_id
+        if (known_id := getattr(request, "c2c_request_id", None)) is not None:
+            fields["request_id"] = known_id
         route = request.matched_route
         if route is not None:
             fields["matched_route"] = route.name

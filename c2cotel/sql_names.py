@@ -28,7 +28,10 @@ _TOKEN = re.compile(_LITERAL, re.VERBOSE | re.DOTALL)
 _CAST = re.compile(r"\?::[A-Za-z_]\w*(?: (?:VARYING|PRECISION|WITH(?:OUT)? TIME ZONE))?(?:\([^)]*\))?(?:\[\])*")
 
 
-@lru_cache(maxsize=2000)
+_LONGEST = 100_000
+_LONGEST_REMEMBERED = 10_000
+
+
 def sql_name(statement: str, *, literals: bool = False) -> str:
     """The name of a statement.
 
@@ -36,9 +39,17 @@ def sql_name(statement: str, *, literals: bool = False) -> str:
         statement: as it is sent, with the marks of its parameters.
         literals: leave literals and the newer marks as they are: what the 2018 library did.
 
+    What lies beyond the first 100,000 characters counts for nothing.
+
     Returns:
         The name, on one line: ``SELECT FROM hello LIMIT ?``.
     """
+    if len(statement) > _LONGEST_REMEMBERED:
+        return _sql_name(statement[:_LONGEST], literals)
+    return _remembered(statement, literals)
+
+
+def _sql_name(statement: str, literals: bool) -> str:
     name = _BLANKS.sub(" ", statement)
     name = _SELECT.sub("SELECT FROM", name)
     name = _INSERT.sub(r"INSERT INTO \1", name)
@@ -47,6 +58,9 @@ def sql_name(statement: str, *, literals: bool = False) -> str:
     if not literals:
         name = _CAST.sub("?", _TOKEN.sub(_replacement, name))
     return name
+
+
+_remembered = lru_cache(maxsize=2000)(_sql_name)
 
 
 def _replacement(found: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from redis import Redis
 from redis.client import Pipeline
 
-from c2cotel.contrib import ask_for_stable_conventions, instrumentor
+from c2cotel.contrib import free_instrumentor
 from c2cotel.instruments import REDIS
 from c2cotel.options import RedisSettings
 from c2cotel.recorder import Series
@@ -27,7 +27,7 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
     command, pipeline = Redis.execute_command, Pipeline.execute
 
     def execute_command(self: Any, *args: Any, **options: Any) -> Any:
-        return timed(str(args[0]).upper() if args else "", command, self, args, options)
+        return timed(_name(args), command, self, args, options)
 
     def execute(self: Any, *args: Any, **options: Any) -> Any:
         if not self.command_stack:
@@ -47,6 +47,12 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
             Pipeline.execute = pipeline  # type: ignore[method-assign]
 
     return undo
+
+
+def _name(args: tuple[Any, ...]) -> str:
+    """The command; redis-py takes it as text or bytes, two words as one text."""
+    first = args[0] if args else ""
+    return (first.decode("ascii", "replace") if isinstance(first, bytes) else str(first)).upper()
 
 
 def _timer(telemetry: Telemetry) -> Callable[..., Any]:
@@ -83,12 +89,9 @@ def _timer(telemetry: Telemetry) -> Callable[..., Any]:
 
 
 def _spans(telemetry: Telemetry) -> Callable[[], None]:
-    if telemetry.tracer is None:
+    contrib = None if telemetry.tracer is None else free_instrumentor("redis", "RedisInstrumentor")
+    if contrib is None:
         return lambda: None
-    ask_for_stable_conventions()
-    contrib = instrumentor("redis", "RedisInstrumentor")
-    if contrib.is_instrumented_by_opentelemetry:
-        return lambda: None  # somebody else makes them
     contrib.instrument(meter_provider=NoOpMeterProvider(), skip_dep_check=True)
     undo: Callable[[], None] = contrib.uninstrument
     return undo

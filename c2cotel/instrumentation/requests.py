@@ -16,9 +16,10 @@ from opentelemetry import propagate, trace
 from opentelemetry.metrics import NoOpMeterProvider
 from pyramid.threadlocal import get_current_request
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 
 from c2cotel import redaction
-from c2cotel.contrib import ask_for_stable_conventions, instrumentor
+from c2cotel.contrib import free_instrumentor
 from c2cotel.instruments import HTTP_CLIENT, URL_PORT
 from c2cotel.options import RequestIdSettings, RequestsSettings
 from c2cotel.recorder import Recorder, Series
@@ -81,9 +82,12 @@ def _measured(original: Callable[..., Any], telemetry: Telemetry) -> Callable[..
 
 
 def _add_headers(request: Any, id_header: str) -> None:
+    if request.headers is None:  # a request prepared by hand
+        request.headers = CaseInsensitiveDict()
     current = get_current_request()
-    if current is not None and id_header not in request.headers:
-        request.headers[id_header] = current.c2c_request_id
+    known_id = getattr(current, "c2c_request_id", None)
+    if known_id is not None and id_header not in request.headers:
+        request.headers[id_header] = known_id
     if "traceparent" not in request.headers and trace.get_current_span().get_span_context().is_valid:
         propagate.inject(request.headers)
 
@@ -96,7 +100,7 @@ def _warn_once(request: Any, warned: set[tuple[str, int]]) -> None:
         _logger.warning(
             "%s %s has no timeout (%s, line %d); give one, or set C2C_REQUESTS_DEFAULT_TIMEOUT",
             request.method,
-            redaction.url(request.url),
+            redaction.url(str(request.url)),
             *site,
         )
 
@@ -108,6 +112,15 @@ def _call_site() -> tuple[str, int]:
     return frame.f_code.co_filename, frame.f_lineno
 
 
+def _split(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port of a URL, whatever it is."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        return "", None, None
+
+
 class _Rows:
     """Finds the series of a call by one dictionary look-up."""
 
@@ -116,8 +129,9 @@ class _Rows:
         self._known: dict[tuple[Any, ...], Series] = {}
 
     def find(self, request: Any, status: int | None, failure: str | None) -> Series:
-        url = urlsplit(request.url)
-        key = (url.scheme, url.hostname, url.port, request.method, status, failure)
+        url = _split(request.url)
+        verb = request.method if request.method in _VERBS else "_OTHER"
+        key = (*url, verb, status, failure)
         found = self._known.get(key)
         if found is None:
             found = self._recorder.series(HTTP_CLIENT, _attributes(*key))
@@ -133,7 +147,7 @@ def _attributes(
         "url.scheme": scheme,
         "server.address": host or "unknown",
         "server.port": port or _PORTS.get(scheme, 0),
-        "http.request.method": method if method in _VERBS else "_OTHER",
+        "http.request.method": method,
     }
     if port is not None:
         found[URL_PORT] = port
@@ -145,12 +159,9 @@ def _attributes(
 
 
 def _spans(telemetry: Telemetry) -> Callable[[], None]:
-    if telemetry.tracer is None:
+    contrib = None if telemetry.tracer is None else free_instrumentor("requests", "RequestsInstrumentor")
+    if contrib is None:
         return lambda: None
-    ask_for_stable_conventions()
-    contrib = instrumentor("requests", "RequestsInstrumentor")
-    if contrib.is_instrumented_by_opentelemetry:
-        return lambda: None  # somebody else makes them
     contrib.instrument(meter_provider=NoOpMeterProvider(), request_hook=_hide_secrets, skip_dep_check=True)
     undo: Callable[[], None] = contrib.uninstrument
     return undo
@@ -158,4 +169,4 @@ def _spans(telemetry: Telemetry) -> Callable[[], None]:
 
 def _hide_secrets(span: trace.Span, request: Any) -> None:
     if span.is_recording():
-        span.set_attribute("url.full", redaction.url(request.url))
+        span.set_attribute("url.full", redaction.url(str(request.url)))
