@@ -47,11 +47,16 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON; it never raises."""
-        fields = _fields(record)
         try:
-            return orjson.dumps(fields, option=orjson.OPT_NON_STR_KEYS).decode()
-        except (orjson.JSONEncodeError, UnicodeEncodeError):  # a lone surrogate, or an integer of more than 64 bits
-            return orjson.dumps({name: _encodable(value) for name, value in fields.items()}).decode()
+            fields = _fields(record)
+            try:
+                return orjson.dumps(fields).decode()
+            except (TypeError, UnicodeEncodeError):  # a lone surrogate, an integer of more than 64 bits, a subclass
+                return orjson.dumps({_encodable(name): _encodable(value) for name, value in fields.items()}).decode()
+        except Exception as error:  # noqa: BLE001  # whatever an object of the application does, the line is written
+            return orjson.dumps(
+                {"msg": f"[a record that cannot be shown: {type(error).__name__}]", "logger_name": str(record.name)}
+            ).decode()
 
 
 class JsonLogHandler(_StreamHandler):
@@ -109,7 +114,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:  # noqa: BLE001  # a log call with wrong arguments must not stop the application
-        return f"{record.msg!r} {record.args!r} [cannot be formatted: {error!r}]"
+        return f"{_plain(record.msg)} {_plain(record.args)} [cannot be formatted: {type(error).__name__}]"
 
 
 def _full_message(record: logging.LogRecord, message: str) -> str:
@@ -136,13 +141,13 @@ def _add_request(fields: dict[str, Any]) -> None:
         route = request.matched_route
         if route is not None:
             fields["matched_route"] = route.name
-    except (AttributeError, UnicodeError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001  # a request of any kind, in any state
         fields.setdefault("path", f"[cannot be read: {error!r}]")
 
 
 def _plain(value: Any) -> Any:
-    """Strings, numbers and booleans as they are; anything else as text, so that an index sees one type per field."""
-    if value is None or isinstance(value, (bool, int, float, str)):
+    """Strings, numbers and booleans as they are; anything else as text, so that an index never sees an object."""
+    if isinstance(value, (bool, int, float, str)):
         return value
     try:
         return str(value)
@@ -152,7 +157,7 @@ def _plain(value: Any) -> Any:
 
 def _encodable(value: Any) -> Any:
     if isinstance(value, str):
-        return _LONE_SURROGATE.sub("�", value)
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 63:  # noqa: PLR2004  # orjson's limit
-        return str(value)
-    return value
+        return _LONE_SURROGATE.sub("�", str(value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value) if value.bit_length() <= 63 else str(value)  # noqa: PLR2004  # orjson's limit
+    return float(value) if isinstance(value, float) else value

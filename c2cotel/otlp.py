@@ -9,6 +9,7 @@ Fields: https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentele
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any
@@ -20,6 +21,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
 from c2cotel.sdk import send_otlp
+
+_logger = logging.getLogger(__name__)
 
 _MOST_PAIRS = 10_000
 _LONGEST_VALUE = 200
@@ -36,6 +39,7 @@ class SpanEncoder:
     def __init__(self) -> None:
         self._pairs: dict[tuple[str, type, Any], bytes] = {}
         self._frames: dict[tuple[int, int], tuple[Any, Any, bytes, bytes]] = {}
+        self._told = False
 
     def encode(self, spans: Sequence[ReadableSpan]) -> bytes:
         """The bytes of an `ExportTraceServiceRequest`."""
@@ -45,8 +49,16 @@ class SpanEncoder:
             key = id(span.resource), id(span.instrumentation_scope)
             if key not in groups:
                 groups[key], firsts[key] = [], span
-            groups[key].append(self._span(span))
+            try:
+                groups[key].append(self._span(span))
+            except (ValueError, TypeError, OverflowError) as error:  # a text that is no UTF-8, a time out of range
+                self._tell_once(span, error)
         return b"".join([self._block(firsts[key], encoded) for key, encoded in groups.items()])
+
+    def _tell_once(self, span: ReadableSpan, error: Exception) -> None:
+        if not self._told:
+            self._told = True
+            _logger.error("The span %r cannot be encoded and is left out (%s); told once", span.name, error)
 
     def _block(self, first: ReadableSpan, spans: list[bytes]) -> bytes:
         """A `ResourceSpans` (field 1) with one `ScopeSpans` (field 2)."""

@@ -85,7 +85,7 @@ class Pipeline:
         try:
             self.tracer = self._build_tracer()
             self._build_metrics()
-            if self.measures:
+            if self.measures or self.tracer is not None:  # with a tracer, user timers are used for their spans
                 self._start_draining()
         except BaseException:
             self.close(timeout=0.5)
@@ -140,6 +140,9 @@ class Pipeline:
     def _wake(self) -> None:
         if self._drainer is not None:
             self._drainer.wake()
+            # Let it run: a thread that computes without a pause keeps the interpreter for 5 ms each time that the
+            # drainer sends a datagram, and could record faster than that for ever.
+            time.sleep(0)
 
     def _start_draining(self) -> None:
         """The statsd channel drains the queue every second; without it somebody else must."""

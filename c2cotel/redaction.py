@@ -8,30 +8,19 @@ from urllib.parse import unquote_plus
 HIDDEN = "REDACTED"
 """What stands where a secret stood (the word of OpenTelemetry's semantic conventions)."""
 
-_NAMES = frozenset(
-    {
-        "secret",
-        "password",
-        "passwd",
-        "pwd",
-        "token",
-        "access_token",
-        "api_key",
-        "apikey",
-        "x-api-key",
-        # https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/ names these four
-        "awsaccesskeyid",
-        "signature",
-        "sig",
-        "x-goog-signature",
-    }
+# awsaccesskeyid, signature, sig, x-goog-signature: https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/
+_NAME = r"(?:[\w.-]*(?:secret|password|passwd|pwd|token|api[_-]?key|signature)|awsaccesskeyid|sig)"
+_NAMED = re.compile(_NAME, re.IGNORECASE)
+_PAIR = re.compile(
+    rf"""(?<![\w.-])({_NAME}['"]?\s*[=:]\s*)('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s&;'"<>)\]}}]+)""", re.IGNORECASE
 )
 # In a web address a slash ends the host; in the URL of a database it may be part of the password.
 _CREDENTIALS = re.compile(r"(?<=://)([^\s/@:?#]*):[^\s/?#]*@")
 _DATABASE = re.compile(r"\b((?!https?:)[a-z][a-z0-9+.-]*://[^\s/@:?#]*):[^\s'\"]*@", re.IGNORECASE)
-_PAIR = re.compile(
-    r"\b(" + "|".join(sorted(map(re.escape, _NAMES), key=len, reverse=True)) + r")=[^\s&;,'\"<>)]+", re.IGNORECASE
-)
+_PARAMETERS = re.compile(r"\[parameters: .*?\](?=\s|$)", re.DOTALL)
+"""What SQLAlchemy adds to its errors."""
+_PIPELINE = re.compile(r"(Command # \d+ \(\w+)[^)]*\)")
+"""What redis-py adds to its errors."""
 
 
 def query(text: str) -> str:
@@ -49,8 +38,9 @@ def url(text: str) -> str:
 
 
 def anywhere(text: str) -> str:
-    """Free text in which passwords of URLs and values of secret parameters are hidden."""
-    return _PAIR.sub(rf"\1={HIDDEN}", _credentials(text))
+    """Free text in which passwords, secret parameters and the values of failed statements are hidden."""
+    text = _PIPELINE.sub(r"\1 …)", _PARAMETERS.sub(f"[parameters: {HIDDEN}]", text))
+    return _PAIR.sub(rf"\1{HIDDEN}", _credentials(text))
 
 
 def _credentials(text: str) -> str:
@@ -59,4 +49,4 @@ def _credentials(text: str) -> str:
 
 def _hide_value(pair: str) -> str:
     name, equals, _ = pair.partition("=")
-    return f"{name}={HIDDEN}" if equals and unquote_plus(name).lower() in _NAMES else pair
+    return f"{name}={HIDDEN}" if equals and _NAMED.fullmatch(unquote_plus(name)) else pair

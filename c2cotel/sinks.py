@@ -7,6 +7,7 @@ of the SDK's own classes, so that any exporter understands them.
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from bisect import bisect_left
@@ -111,6 +112,7 @@ class AggregateSink:
     def collect(self) -> list[Metric]:
         """The points of every series: all of them when cumulative, those with news when delta."""
         now = time.time_ns()
+        observed = self._observed(now)  # first: a gauge that raises must not cost the interval's measurements
         points: dict[tuple[str, Kind], tuple[Instrument, list[Any]]] = {}
         with self._lock:
             for series, state in list(self._states.items()):
@@ -120,7 +122,7 @@ class AggregateSink:
                 if self._of(series.instrument) is _DELTA and series.instrument.kind is not Kind.GAUGE:
                     del self._states[series]
             self._interval_start = now
-        return self._observed(now) + [
+        return observed + [
             _metric(row, name, data, self._of(row), monotonic=name not in self._decreasing)
             for (name, _), (row, data) in points.items()
         ]
@@ -306,7 +308,7 @@ class _SumState:
         self._sum += sum(values)
 
     def point(self, attributes: Mapping[str, Any], now: int) -> NumberDataPoint:
-        return NumberDataPoint(attributes, self._start, now, self._sum)
+        return NumberDataPoint(attributes, self._start, now, _fitting(self._sum))
 
 
 class _LastState:
@@ -317,7 +319,7 @@ class _LastState:
         self._last = values[-1]
 
     def point(self, attributes: Mapping[str, Any], now: int) -> NumberDataPoint:
-        return NumberDataPoint(attributes, 0, now, self._last)
+        return NumberDataPoint(attributes, 0, now, _fitting(self._last))
 
 
 _STATES: Mapping[Kind, type[Any]] = {
@@ -339,6 +341,16 @@ def _metric(
         # increment_counter takes negative increments, and a receiver would read a falling monotonic sum as a restart.
         data = Sum(points, temporality, is_monotonic=monotonic)
     return Metric(name, row.description, row.unit, data)
+
+
+def _fitting(value: float) -> float:
+    """A number that OTLP has a place for: whole ones beyond 64 bits become floating."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return max(-sys.float_info.max, min(sys.float_info.max, value)) if abs(value) > _HUGE else float(value)
+    return value
+
+
+_HUGE = int(sys.float_info.max)
 
 
 def _otel_identity(series: Series) -> tuple[str, Mapping[str, Any]]:

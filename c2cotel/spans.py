@@ -32,7 +32,10 @@ def record_error(span: trace.Span, error: BaseException, *, failed: bool = True)
 def hide_secrets(span: ReadableSpan) -> ReadableSpan:
     """The span, its errors without secrets: other libraries' instrumentations record what they are told."""
     said = span.status.description
-    if not (said or span.events):
+    attributes = span.attributes or {}
+    hidden = {name: redaction.anywhere(str(held)) for name, held in attributes.items() if _may_hold_secrets(held)}
+    changed = any(attributes[name] != text for name, text in hidden.items())
+    if not (said or span.events or changed):
         return span
     status = Status(span.status.status_code, redaction.anywhere(said)) if said else span.status
     return ReadableSpan(
@@ -40,7 +43,7 @@ def hide_secrets(span: ReadableSpan) -> ReadableSpan:
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes=span.attributes,
+        attributes={**attributes, **hidden},
         events=[_hidden(event) for event in span.events],
         links=span.links,
         kind=span.kind,
@@ -49,6 +52,11 @@ def hide_secrets(span: ReadableSpan) -> ReadableSpan:
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
+
+
+def _may_hold_secrets(value: object) -> bool:
+    """A quick look before the thorough one: a secret has a name, or stands in a URL."""
+    return isinstance(value, str) and ("=" in value or ":" in value)
 
 
 def _hidden(event: Event) -> Event:

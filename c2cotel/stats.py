@@ -126,24 +126,36 @@ class Backend:
         """The series of a timer whose outcome is known."""
         if self._tagged:
             return self.series(USER_TIMER, key, {**(tags or {}), "success": int(success)})
-        parts = (key,) if key.__class__ is str else key
+        parts = (key,) if isinstance(key, (str, bytes)) else key
         return self.series(USER_TIMER, (*parts, "success" if success else "failure"), tags)
 
     def series(self, instrument: Instrument, key: Key, tags: Tags) -> Series:
         """The series of a key and tags, whatever their types."""
-        parts = (key,) if key.__class__ is str else tuple(key)
+        parts = (key,) if isinstance(key, (str, bytes)) else tuple(key)
         try:
             identity = (instrument, parts, tuple(tags.items())) if tags else (instrument, parts)
             found = self._known.get(identity)
         except TypeError:  # an unhashable part or tag value
-            parts, tags = tuple(map(str, parts)), {name: str(value) for name, value in (tags or {}).items()}
-            return self.series(instrument, parts, tags)
+            texts = {name: str(value) for name, value in (tags or {}).items() if value is not None}
+            return self.series(instrument, tuple(map(str, parts)), texts)
         if found is None:
-            plain = {str(name): str(value) for name, value in (tags or {}).items() if value is not None}
-            found = self._recorder.series(instrument, {**plain, KEY: tuple(map(str, parts))})
-            if not found.overflow:
+            plain = {_text(name): _text(value) for name, value in (tags or {}).items() if value is not None}
+            found = self._recorder.series(instrument, {**plain, KEY: tuple(map(_text, parts))})
+            # Other objects are not kept alive: an exception would hold its whole stack.
+            simple = all(value.__class__ in _SIMPLE for value in (*parts, *(tags or {}).values()))
+            if simple and not found.overflow and len(self._known) < _MOST_KNOWN:
                 self._known[identity] = found
         return found
+
+
+_SIMPLE = frozenset({str, int, float, bool})
+_MOST_KNOWN = 20_000
+
+
+def _text(part: Any) -> str:
+    """A part of a key or a tag as text that every protocol can carry: no lone surrogates."""
+    text = part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 class _TimerContext(Timing):
@@ -167,9 +179,11 @@ class _TimerContext(Timing):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         duration = self._backend.clock() - self._start
-        self._record(duration, kind)
-        if self._span is not None:
-            self._span.__exit__(kind, error, traceback)
+        try:
+            self._record(duration, kind)
+        finally:
+            if self._span is not None:
+                self._span.__exit__(kind, error, traceback)
 
     def _record(self, duration: float, kind: type[BaseException] | None) -> None:
         if kind is None:
@@ -178,9 +192,9 @@ class _TimerContext(Timing):
     def _start_span(self, tracer: trace.Tracer) -> spans.child | None:
         if not trace.get_current_span().is_recording():
             return None
-        parts = (self._key,) if isinstance(self._key, str) else self._key
-        attributes = {str(name): str(value) for name, value in (self._tags or {}).items()}
-        return spans.child(tracer, ".".join(map(str, parts)), attributes)
+        parts = (self._key,) if isinstance(self._key, (str, bytes)) else self._key
+        attributes = {_text(name): _text(value) for name, value in (self._tags or {}).items()}
+        return spans.child(tracer, ".".join(map(_text, parts)), attributes)
 
 
 class _OutcomeTimerContext(_TimerContext):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import multiprocessing.util
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +50,8 @@ class Telemetry:
         self._offer_stats()
         forks.watch(self)
         atexit.register(self.close)
+        # A child of multiprocessing ends without atexit, and forgets at its start what it was given before.
+        multiprocessing.util.register_after_fork(self, _close_with_child)
 
     def totals(self, *, reset: bool = False) -> dict[str, Any]:
         """The totals in memory, up to this moment; see `c2cotel.sinks.TotalsSink.collect`."""
@@ -114,3 +117,7 @@ class Telemetry:
     def _offer_stats(self) -> None:
         if self.measures or self.tracer is not None:
             stats.use(stats.Backend(self.recorder, self.clock, tagged=self._pipeline.tagged, tracer=self.tracer))
+
+
+def _close_with_child(telemetry: Telemetry) -> None:
+    multiprocessing.util.Finalize(None, telemetry.close, exitpriority=0)

@@ -42,6 +42,11 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
     if config is not None:
         config.registry[TELEMETRY] = telemetry
         config.registry[SETTINGS] = settings
+        from c2cotel.instrumentation import pyramid  # noqa: PLC0415  # scripts need no Pyramid
+
+        telemetry.install(pyramid.install)
+        if settings.section(ApplicationSettings).stats_view:
+            telemetry.keep_totals()
         # Through include: a second call does nothing, and what the application registers itself wins.
         config.include(_include)
     return telemetry
@@ -74,10 +79,6 @@ def _install(telemetry: Telemetry, instrumentation: str, _: Any) -> None:
 def _include(config: Any) -> None:
     from c2cotel.instrumentation import pyramid  # noqa: PLC0415  # scripts need no Pyramid
 
-    telemetry: Telemetry = config.registry[TELEMETRY]
-    if config.registry[SETTINGS].section(ApplicationSettings).stats_view:
-        telemetry.keep_totals()
-    telemetry.install(pyramid.install)
     pyramid.include(config)
     for plugin in entry_points(group="c2cotel.plugins"):
         config.include(plugin.load())

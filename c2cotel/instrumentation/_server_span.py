@@ -16,6 +16,7 @@ from pyramid.httpexceptions import HTTPException
 from c2cotel import redaction, request_id
 from c2cotel.spans import record_error
 
+_LONGEST_PORT = 5
 _KNOWN_VERBS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 
 
@@ -117,7 +118,7 @@ def _attributes(environ: Mapping[str, Any], verb: str) -> dict[str, Any]:
     if query := environ.get("QUERY_STRING"):
         found["url.query"] = redaction.query(query)
     host, _, port = environ.get("HTTP_HOST", "").rpartition(":")
-    if port.isdigit():
+    if port.isascii() and port.isdigit() and len(port) <= _LONGEST_PORT:
         found["server.address"], found["server.port"] = host, int(port)
     elif address := environ.get("HTTP_HOST") or environ.get("SERVER_NAME"):
         found["server.address"] = address

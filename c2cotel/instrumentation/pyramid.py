@@ -122,10 +122,14 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
         span = otel_token = given_id = None
         traceparent = ""
         if always_special or len(manager.stack) > 1 or not environ.keys().isdisjoint(special_keys):
-            known_id, span, traceparent, given_id, otel_token = begin(environ)
+            known_id = ""
+            with complain:
+                known_id, span, traceparent, given_id, otel_token = begin(environ)
+            known_id = known_id or new_id()
         else:
             known_id = new_id()
         environ[_ID] = known_id
+        environ[_RENDERS] = ()
         try:
             response = handler(request)
         except BaseException as error:
@@ -142,11 +146,10 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
             measures = telemetry.measures
             if measures:
                 row.route.record(duration)
-            if _RENDERS in environ:
-                for seconds in environ.pop(_RENDERS):
-                    timing = f"{timing}, render;dur={_milliseconds(seconds)}"
-                    if measures:
-                        row.render.record(seconds)
+            for seconds in environ.pop(_RENDERS, ()):
+                timing = f"{timing}, render;dur={_milliseconds(seconds)}"
+                if measures:
+                    row.render.record(seconds)
             if span is not None:
                 timing = f'{timing}, traceparent;desc="{traceparent}"'
                 spans.end(span, request, response.status, request.exception, given_id)
@@ -155,6 +158,8 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
                 if name[0] in "xX" and name.lower() == "x-request-id":
                     headers = response.headerlist = [pair for pair in headers if not _is_ours(*pair)]
                     break
+            if headers.__class__ is not list:
+                headers = response.headerlist = list(headers)
             headers += (("X-Request-ID", known_id), ("Server-Timing", timing))
         except Exception as error:  # noqa: BLE001  # measuring must not cost an answer
             complain.about(error)
@@ -269,7 +274,7 @@ class _TimedFactory:
         return timed if isinstance(renderer, FunctionType) else _TimedRenderer(timed, renderer)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._factory, name)
+        return _shown(self, "_factory", name)
 
 
 class _TimedRenderer:
@@ -283,7 +288,14 @@ class _TimedRenderer:
         return self._timed(value, system)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._renderer, name)
+        return _shown(self, "_renderer", name)
+
+
+def _shown(wrapper: Any, wrapped: str, name: str) -> Any:
+    """An attribute of what is wrapped; a copy that is being made has nothing wrapped yet."""
+    if wrapped not in vars(wrapper):
+        raise AttributeError(name)
+    return getattr(vars(wrapper)[wrapped], name)
 
 
 def _timed(renderer: Callable[[Any, Any], Any], telemetry: Telemetry, span_name: str) -> Callable[[Any, Any], Any]:
@@ -296,9 +308,10 @@ def _timed(renderer: Callable[[Any, Any], Any], telemetry: Telemetry, span_name:
         seconds = clock() - start
         request = system.get("request")
         environ = getattr(request, "environ", None)
-        if environ is None or _ID not in environ:  # a sub-request that no tween saw belongs to the request around it
+        if environ is None or _RENDERS not in environ:  # a sub-request that no tween saw belongs to the one around it
             environ = _outer_environ()
-        environ[_RENDERS] = (*environ.get(_RENDERS, ()), seconds)
+        if _RENDERS in environ:
+            environ[_RENDERS] = (*environ[_RENDERS], seconds)
         return result
 
     if tracer is None:

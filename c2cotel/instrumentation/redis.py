@@ -17,6 +17,11 @@ from c2cotel.sdk import is_suppressed
 from c2cotel.telemetry import Telemetry
 
 _PIPELINE = "PIPELINE"
+_CONTAINERS = frozenset(
+    {"ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DEBUG", "FUNCTION", "LATENCY", "MEMORY", "MODULE", "OBJECT"}
+    | {"PUBSUB", "SCRIPT", "SENTINEL", "SLOWLOG", "XGROUP", "XINFO"}
+)
+"""Commands whose second word is part of the name (https://redis.io/docs/latest/commands/)."""
 
 
 def install(telemetry: Telemetry) -> Callable[[], None]:
@@ -52,7 +57,10 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
 def _name(args: tuple[Any, ...]) -> str:
     """The command; redis-py takes it as text or bytes, two words as one text."""
     first = args[0] if args else ""
-    return (first.decode("ascii", "replace") if isinstance(first, bytes) else str(first)).upper()
+    text = first.decode("ascii", "replace") if isinstance(first, bytes) else str(first)
+    words = text.upper().split(maxsplit=2)
+    # redis-py takes a whole command line as one text, too: no key may follow into the name.
+    return " ".join(words[: 2 if words and words[0] in _CONTAINERS else 1])
 
 
 def _timer(telemetry: Telemetry) -> Callable[..., Any]:

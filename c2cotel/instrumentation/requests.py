@@ -169,4 +169,7 @@ def _spans(telemetry: Telemetry) -> Callable[[], None]:
 
 def _hide_secrets(span: trace.Span, request: Any) -> None:
     if span.is_recording():
-        span.set_attribute("url.full", redaction.url(str(request.url)))
+        shown = redaction.url(str(request.url))
+        span.set_attribute("url.full", shown)
+        if "http.url" in getattr(span, "attributes", ()):  # the older conventions, asked for beside the stable ones
+            span.set_attribute("http.url", shown)

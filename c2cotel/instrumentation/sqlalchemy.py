@@ -7,6 +7,7 @@ between them is kept on its execution context, so that a failed one leaves nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import Any
 from weakref import WeakSet
 
@@ -34,10 +35,11 @@ _LONGEST_NAME = 63
 
 def install(telemetry: Telemetry) -> Callable[[], None]:
     """Measure every engine of this process; returns what takes it out again."""
-    listeners = _timers(telemetry)
+    listeners = [*_timers(telemetry), *_commit_timers(telemetry)]
     if telemetry.settings.section(SqlSettings).request_id:
         listeners.append((Session, "after_begin", _tell_request_id))
     engines: WeakSet[Engine] = WeakSet()
+    lock = Lock()
     remove_spans = _no_spans
     if telemetry.tracer is not None:
         attach, remove_spans = _spans(telemetry)
@@ -47,8 +49,11 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
     def first_use(connection: Connection) -> None:
         engine = getattr(connection.engine, "_proxied", connection.engine)
         if engine not in engines:
-            engines.add(engine)
-            attach(engine)
+            with lock:
+                new = engine not in engines
+                engines.add(engine)
+            if new:
+                attach(engine)
 
     listeners.append((Engine, "engine_connect", first_use))
     for target, name, listener in listeners:
@@ -69,7 +74,6 @@ def _timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
     recorder = telemetry.recorder
     literals = telemetry.settings.section(StatsdSettings).names_2018
     statements: dict[tuple[str, str], Series] = {}
-    commits: dict[str, Series] = {}
 
     def series_of(statement: str, dialect: str) -> Series:
         summary = sql_name(statement, literals=literals)
@@ -92,10 +96,21 @@ def _timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
             series = statements.get((statement, dialect)) or series_of(statement, dialect)
             series.record(clock() - start)
 
+    return [(Engine, "before_cursor_execute", before_execute), (Engine, "after_cursor_execute", after_execute)]
+
+
+def _commit_timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
+    clock = telemetry.clock
+    recorder = telemetry.recorder
+    commits: dict[str, Series] = {}
+
     def before_commit(session: Session) -> None:
-        session.info[_START] = clock()
+        if not session.in_nested_transaction():  # a savepoint is no commit
+            session.info[_START] = clock()
 
     def after_commit(session: Session) -> None:
+        if session.in_nested_transaction():
+            return
         start = session.info.pop(_START, None)
         if start is not None and telemetry.measures:
             system = _system_of(session)
@@ -105,12 +120,7 @@ def _timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
                 series = commits[system] = recorder.series(COMMIT, attributes)
             series.record(clock() - start)
 
-    return [
-        (Engine, "before_cursor_execute", before_execute),
-        (Engine, "after_cursor_execute", after_execute),
-        (Session, "before_commit", before_commit),
-        (Session, "after_commit", after_commit),
-    ]
+    return [(Session, "before_commit", before_commit), (Session, "after_commit", after_commit)]
 
 
 def _system_of(session: Session) -> str:
@@ -161,7 +171,7 @@ def _pools(engines: Iterable[Engine]) -> Iterable[Observation]:
     for engine in list(engines):
         pool: Any = engine.pool
         if hasattr(pool, "checkedout"):
-            name = getattr(engine, "c2c_name", None) or engine.url.render_as_string(hide_password=True)
+            name = getattr(engine, "c2c_name", None) or engine.url.set(query={}).render_as_string()
             for state, number in (("used", pool.checkedout()), ("idle", pool.checkedin())):
                 attributes = {"db.client.connection.pool.name": name, "db.client.connection.state": state}
                 yield Observation("db.client.connection.count", "{connection}", attributes, number)

@@ -94,9 +94,25 @@ def test_extras_keep_simple_types_and_everything_else_becomes_text(log: Log) -> 
     extra = {"n": 1, "f": 1.5, "b": True, "s": "x", "d": {"a": 1}, "l": [1], "none": None, "big": 2**70, "odd": Odd()}
     log.logger.info("x", extra=extra)
     line = log.lines()[0]
-    assert (line["n"], line["f"], line["b"], line["s"], line["none"]) == (1, 1.5, True, "x", None)
+    assert (line["n"], line["f"], line["b"], line["s"], line["none"]) == (1, 1.5, True, "x", "None")
     assert (line["d"], line["l"], line["big"]) == ("{'a': 1}", "[1]", str(2**70))
     assert "Odd has no text" in line["odd"]
+
+
+def test_objects_that_refuse_cost_no_line(log: Log) -> None:
+    class Celsius(float):
+        pass
+
+    class Refusing:
+        def __repr__(self) -> str:
+            raise RuntimeError("no text")
+
+    log.logger.info("x", extra={"temperature": Celsius(1.5), "caf\udce9": 1})
+    log.logger.info(Refusing())
+    log.logger.info("%s", Refusing())
+    first, *others = log.lines()
+    assert (first["temperature"], first["caf�"]) == (1.5, 1)
+    assert len(others) == 2
 
 
 def test_a_log_call_with_wrong_arguments_is_a_line_all_the_same(log: Log) -> None:

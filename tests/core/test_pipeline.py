@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from pyramid.request import Request
 import c2cotel
 from c2cotel import SettingsError, sdk, stats
 from c2cotel.testing import ScriptedClock
-from tests.core.application import Application, view
+from tests.core.application import Application, start_response, view
 from tests.servers import OtlpReceiver, Received, UdpListener, plain
 
 TRACE = "0123456789abcdef0123456789abcdef"
@@ -440,3 +441,84 @@ def test_the_flush_interval_is_that_of_the_settings(udp_listener: UdpListener, m
     stats.increment_counter(["c"])
     udp_listener.wait_for("c", timeout=30)
     assert udp_listener.lines() == ["c:1|c"]
+
+
+def test_with_traces_alone_the_queue_of_measurements_does_not_grow(
+    collector: OtlpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    telemetry = c2cotel.setup()
+    for _ in range(20_000):
+        stats.increment_counter(["c"])
+    telemetry.flush()
+    assert telemetry.recorder._queue == []
+
+
+@pytest.mark.parametrize("host", ["localhost:\xb2", "localhost:123456789", ":", "[::1]:80", "x" * 5000])
+def test_no_host_header_breaks_a_request(collector: OtlpReceiver, host: str) -> None:
+    app = Application(configure=view(hello, renderer="json"))
+    environ = Request.blank("/hello").environ | {"HTTP_HOST": host}
+    assert b"".join(app.wsgi(environ, start_response)).startswith(b'{"id": ')
+    app.finish()
+    assert "GET /hello" in collector.span_names()
+
+
+def test_one_value_that_otlp_has_no_place_for_does_not_stop_the_others(collector: OtlpReceiver) -> None:
+    telemetry = c2cotel.setup()
+    stats.set_gauge(["huge"], 2**63)
+    stats.increment_counter(["enormous"], 10**400)
+    stats.increment_counter(["caf\udce9"], tags={"t\udce9": "v\udce9"})
+    with trace.get_tracer("test").start_as_current_span("parent"), stats.timer_context(["caf\udce9"], {"t": "\udce9"}):
+        stats.increment_counter(["good"])
+    telemetry.close()
+    assert collector.metric_names() == {"huge", "enormous", "caf?", "good"}
+    assert collector.span_names() == {"parent": 1, "caf?": 1}
+
+
+def test_a_span_that_cannot_be_encoded_costs_itself_only(
+    collector: OtlpReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    telemetry = c2cotel.setup()
+    tracer = trace.get_tracer("test")
+    for name in ("one", "caf\udce9", "two", "caf\udce9"):
+        tracer.start_span(name).end()
+    telemetry.close()
+    assert collector.span_names() == {"one": 1, "two": 1}
+    assert caplog.text.count("cannot be encoded") == 1
+
+
+def test_secrets_in_attributes_of_any_span_are_hidden(collector: OtlpReceiver) -> None:
+    telemetry = c2cotel.setup()
+    attributes: dict[str, str | int] = {
+        "db.query.text": "ALTER ROLE x PASSWORD = 'hunter2'",
+        "where": "http://u:hunter2@h/",
+        "n": 1,
+    }
+    trace.get_tracer("test").start_span("x", attributes=attributes).end()
+    telemetry.close()
+    assert "hunter2" not in str(collector.spans)
+    assert plain(collector.spans[0].item.attributes)["n"] == 1
+
+
+def test_setup_on_the_same_configurator_after_close_works_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hello(request: Request) -> dict[str, str]:
+        return {"id": request.c2c_request_id}
+
+    with Configurator(settings={}) as config:
+        c2cotel.setup(config).close()
+        c2cotel.setup(config)
+        view(hello, renderer="json")(config)
+    environ = Request.blank("/hello", headers={"X-Request-ID": "7"}).environ
+    assert b"".join(config.make_wsgi_app()(environ, start_response)) == b'{"id": "7"}'
+
+
+def test_a_child_of_multiprocessing_sends_what_it_measured(
+    udp_listener: UdpListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATSD_ADDRESS", udp_listener.address)
+    c2cotel.setup()
+    child = multiprocessing.get_context("fork").Process(target=stats.increment_counter, args=(["in_child"],))
+    child.start()
+    child.join(20)
+    udp_listener.wait_for("in_child")
+    assert udp_listener.lines() == ["in_child:1|c"]

@@ -18,6 +18,7 @@ from c2cotel import redaction
         ("secret", "secret"),
         ("password=a=b", "password=REDACTED"),
         ("secrets=x", "secrets=x"),
+        ("client_secret=x&design=y", "client_secret=REDACTED&design=y"),
     ],
 )
 def test_secret_parameters_of_a_query_are_hidden(held: str, shown: str) -> None:
@@ -34,6 +35,12 @@ def test_secret_parameters_of_a_query_are_hidden(held: str, shown: str) -> None:
         ("GET /x?secret=abc&y=1", "GET /x?secret=REDACTED&y=1"),
         ("http://host:8080/path@x", "http://host:8080/path@x"),
         ("nothing here", "nothing here"),
+        ("host=h password='hun ter2' user=u", "host=h password=REDACTED user=u"),
+        ('PGPASSWORD="hunter2" psql', "PGPASSWORD=REDACTED psql"),
+        ("{'password': 'hunter2', 'a': 1}", "{'password': REDACTED, 'a': 1}"),
+        ("client_secret=hunter2&refresh_token=x,y", "client_secret=REDACTED&refresh_token=REDACTED"),
+        ("[SQL: X]\n[parameters: ('1', 'hunter2')]\n(more)", "[SQL: X]\n[parameters: REDACTED]\n(more)"),
+        ("Command # 2 (LPUSH k hunter2) of pipeline", "Command # 2 (LPUSH …) of pipeline"),
     ],
 )
 def test_passwords_and_secrets_in_free_text_are_hidden(held: str, shown: str) -> None:

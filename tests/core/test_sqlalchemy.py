@@ -158,6 +158,27 @@ def test_metrics_have_their_standard_name_and_the_pool_is_seen_by_otlp_only(
     assert states == {"used": 1, "idle": 0}
 
 
+def test_a_savepoint_is_no_commit(statsd: UdpListener) -> None:
+    telemetry = c2cotel.setup(clock=ScriptedClock())
+    with Session(memory_engine()) as session:
+        with session.begin_nested():
+            session.execute(text("SELECT 1"))
+        session.commit()
+    assert [line for line in sent(telemetry, statsd) if "commit" in line] == ["sql.commit:1|ms"]
+
+
+def test_the_pools_name_holds_no_password(otlp: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", f"{otlp.url}/v1/metrics")
+    telemetry = c2cotel.setup()
+    engine = create_engine("sqlite:///file::memory:?uri=true&password=hunter2&check_same_thread=false")
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        telemetry.flush()
+    telemetry.close()
+    assert "db.client.connection.count" in otlp.metric_names()
+    assert "hunter2" not in str(otlp.metrics)
+
+
 def test_an_engine_that_is_gone_is_not_kept_alive(statsd: UdpListener) -> None:
     import weakref
 

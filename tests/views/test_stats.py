@@ -92,3 +92,23 @@ def test_a_second_application_that_wants_totals_gets_them_from_then_on(clock: Sc
     first.http.get("/hello")
     assert second.http.get("/stats.json").json["timers"]["route/GET/hello/200"]["nb"] == 1
     first.http.get("/stats.json", status=404)
+
+
+def test_the_view_is_open_whatever_the_applications_default_permission_is() -> None:
+    class Nobody:
+        def identity(self, _: Request) -> None:
+            return None
+
+        def permits(self, *_: object) -> bool:
+            return False
+
+    def configure(config: Configurator) -> None:
+        config.set_security_policy(Nobody())
+        config.set_default_permission("everything")
+
+    app = Application({"c2c.stats_view": "1"}, configure)
+    assert app.http.get("/stats.json").status_code == 200
+
+
+def test_a_query_that_is_no_utf8_is_a_400(app: Application) -> None:
+    app.http.get("/c2c/stats.json?reset=%ff", status=400)

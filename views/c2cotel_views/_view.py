@@ -10,6 +10,7 @@ import orjson
 from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
 from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
 
 from c2cotel.settings import Settings
 
@@ -37,7 +38,8 @@ class View:
             config.add_route(self.route, base_path + self.path, request_method="GET")
         finally:
             config.route_prefix = prefix
-        config.add_view(self._answer, route_name=self.route, http_cache=0)
+        # Not the application's default permission: what a view protects is said in its row.
+        config.add_view(self._answer, route_name=self.route, http_cache=0, permission=NO_PERMISSION_REQUIRED)
 
     def _answer(self, context: Any, request: Request) -> Response:
         return Response(
@@ -53,7 +55,10 @@ def flag(request: Request, name: str) -> bool:
     Raises:
         HTTPBadRequest: anything else.
     """
-    text = request.params.get(name, "0")
+    try:
+        text = request.params.get(name, "0")
+    except UnicodeDecodeError as error:
+        raise HTTPBadRequest(f"The query string is not UTF-8: {error}") from None
     if text not in ("0", "1"):
         raise HTTPBadRequest(f"{name}={text!r}: expected 1 or 0")
     return bool(int(text))
