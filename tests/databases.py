@@ -95,6 +95,11 @@ class Postgres:
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
+        # After a crash the last run's processes may still be ending, and PostgreSQL refuses to start beside them.
+        wait_until(self._started, "PostgreSQL takes connections", 60)
+
+    def _started(self) -> bool:
+        said = self.log.stat().st_size
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [*_demoted("QUIT"), str(self._programs / "postgres"), "-D", str(self._data)],
@@ -106,8 +111,12 @@ class Postgres:
             )
         self._process = process
         wait_until(lambda: process.poll() is not None or self._ready(process.pid), "PostgreSQL takes connections", 30)
-        if process.poll() is not None:
-            pytest.fail(f"PostgreSQL ended:\n{self.log.read_text(errors='replace')[-2000:]}")
+        if process.poll() is None:
+            return True
+        reason = self.log.read_bytes()[said:].decode(errors="replace")
+        if "pre-existing shared memory block" not in reason:
+            pytest.fail(f"PostgreSQL ended:\n{reason}")
+        return False
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: `SIGINT` breaks its connections, `SIGKILL` is a crash."""
