@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
@@ -125,8 +125,8 @@ class Outage(logging.Filter):
 class Collects(Protocol):
     """A sink whose values can be had as metrics."""
 
-    def collect(self) -> list[Metric]:
-        """What is new, or all there is, as the sink's temporality has it."""
+    def pieces(self) -> Iterator[list[Metric]]:
+        """What is new, or all there is, as the sink's temporality has it; one piece at least, each for one export."""
 
 
 class MetricChannel:
@@ -219,9 +219,12 @@ class MetricChannel:
         theirs = self._gather()
         while self._gathered_before_fork:
             self._export(self._gathered_before_fork.pop(0))
-        data = joined(theirs, self._sink.collect(), self._resource(), _SCOPE)
-        if data is not None:
-            self._export(data)
+        for ours in self._sink.pieces():
+            data = joined(theirs, ours, self._resource(), _SCOPE)
+            theirs = None
+            if data is not None:
+                self._export(data)
+            self._recorder.drain()  # a sink keeps values in less memory than the queue does
 
     def _gather(self) -> MetricsData | None:
         if self._reader is None:
