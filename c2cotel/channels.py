@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -125,8 +125,8 @@ class Outage(logging.Filter):
 class Collects(Protocol):
     """A sink whose values can be had as metrics."""
 
-    def pieces(self) -> Iterator[list[Metric]]:
-        """What is new, or all there is, as the sink's temporality has it; one piece at least, each for one export."""
+    def collect(self) -> list[Metric]:
+        """What is new, or all there is, as the sink's temporality has it."""
 
 
 class MetricChannel:
@@ -219,12 +219,9 @@ class MetricChannel:
         theirs = self._gather()
         while self._gathered_before_fork:
             self._export(self._gathered_before_fork.pop(0))
-        for ours in self._sink.pieces():
-            data = joined(theirs, ours, self._resource(), _SCOPE)
-            theirs = None
-            if data is not None:
-                self._export(data)
-            self._recorder.drain()  # a sink keeps values in less memory than the queue does
+        data = joined(theirs, self._sink.collect(), self._resource(), _SCOPE)
+        if data is not None:
+            self._export(data)
 
     def _gather(self) -> MetricsData | None:
         if self._reader is None:

@@ -10,9 +10,8 @@ import math
 import sys
 import threading
 import time
-from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,23 +33,17 @@ _DELTA = AggregationTemporality.DELTA
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
 
-_PIECE = 5_000
-"""Values that become points, lines and datagrams at a time: each needs some 200 bytes meanwhile, and 8 before."""
-
-
 class SampleSink:
     """Keeps every single value until it is collected: what statsd wants."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[Series, MutableSequence[float]] = {}
+        self._held: dict[Series, list[float]] = {}
         self._streams: dict[Series, dict[Any, Any]] = {}
 
     def fold(self, series: Series, values: Sequence[float]) -> None:
         with self._lock:
-            held = self._held.get(series)
-            if held is None:
-                held = self._held[series] = array("d") if series.instrument.kind is Kind.TIMER else []
+            held = self._held.setdefault(series, [])
             if series.instrument.kind is Kind.TIMER:
                 held.extend(values)
             elif series.instrument.kind is Kind.GAUGE:
@@ -60,28 +53,8 @@ class SampleSink:
 
     def collect(self) -> list[Metric]:
         """Everything folded since the last call: timers value by value, counters as increments, gauges as they are."""
-        return self._metrics(self._taken())
-
-    def pieces(self) -> Iterator[list[Metric]]:
-        """The same in pieces that do not need much memory each, one at least; what is folded meanwhile is not in it."""
-        piece: dict[Series, MutableSequence[float]] = {}
-        room = _PIECE
-        for series, values in self._taken().items():
-            for start in range(0, len(values), _PIECE):
-                part = values[start : start + _PIECE]
-                if len(part) > room:
-                    yield self._metrics(piece)
-                    piece, room = {}, _PIECE
-                piece[series] = part
-                room -= len(part)
-        yield self._metrics(piece)
-
-    def _taken(self) -> dict[Series, MutableSequence[float]]:
         with self._lock:
             held, self._held = self._held, {}
-        return held
-
-    def _metrics(self, held: Mapping[Series, MutableSequence[float]]) -> list[Metric]:
         now = time.time_ns()
         points: dict[str, tuple[Instrument, list[Any]]] = {}
         for series, values in held.items():
@@ -153,10 +126,6 @@ class AggregateSink:
             _metric(row, name, data, self._of(row), monotonic=name not in self._decreasing)
             for (name, _), (row, data) in points.items()
         ]
-
-    def pieces(self) -> Iterator[list[Metric]]:
-        """All of it at once: it is never much."""
-        yield self.collect()
 
     def reset(self) -> None:
         self._lock = threading.Lock()
@@ -392,7 +361,7 @@ def _otel_identity(series: Series) -> tuple[str, Mapping[str, Any]]:
 
 
 def _sampled(
-    attributes: Mapping[str, Any], values: Sequence[float], now: int, stream: dict[Any, Any]
+    attributes: Mapping[str, Any], values: list[float], now: int, stream: dict[Any, Any]
 ) -> SampledHistogramDataPoint:
     return SampledHistogramDataPoint(
         attributes=attributes,
