@@ -98,6 +98,8 @@ docs: venv  ## generate the reference pages
 	@mkdir -p docs/reference
 	@.venv/bin/python -m c2cotel.options > docs/reference/.settings.md.new
 	@test -s docs/reference/.settings.md.new && mv docs/reference/.settings.md.new docs/reference/settings.md
+	@.venv/bin/python -m c2cotel_views > docs/reference/.views.md.new
+	@test -s docs/reference/.views.md.new && mv docs/reference/.views.md.new docs/reference/views.md
 
 dist: venv  ## build the three wheels into dist/
 	@rm -rf dist

@@ -38,12 +38,28 @@ class ApplicationSettings:
     base_path: str = setting(
         "C2C_BASE_PATH", "c2c.base_path", parse=_base_path, default="", doc="URL prefix of all views."
     )
+    secret: str | None = setting(
+        "C2C_SECRET",
+        "c2c.secret",
+        parse=text,
+        doc="Opens the protected views, as the parameter `secret` or the header `X-API-Key`; unset: there are none.",
+    )
     stats_view: bool = setting(
         "STATS_VIEW",
         "c2c.stats_view",
         parse=boolean,
         default=False,
         doc="Keep totals in memory and serve them at `{base path}/stats.json`.",
+    )
+    disable_exception_handling: bool = setting(
+        "C2C_DISABLE_EXCEPTION_HANDLING",
+        "c2c.disable_exception_handling",
+        parse=boolean,
+        default=False,
+        doc="Leave errors to the application or to pyramid_debugtoolbar: no JSON error views.",
+    )
+    development: bool = setting(
+        "DEVELOPMENT", parse=boolean, default=False, doc="Errors tell the client everything: stack trace and SQL."
     )
 
 

@@ -39,7 +39,7 @@ _WITH_PARENT = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") els
 
 def is_setting(name: str) -> bool:
     """Whether an environment variable would change what the code under test does."""
-    return name.startswith(("STATSD_", "OTEL_", "C2C_", "STATS_VIEW"))
+    return name.startswith(("STATSD_", "OTEL_", "C2C_", "STATS_VIEW", "DEVELOPMENT"))
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

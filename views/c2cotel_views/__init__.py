@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from c2cotel.options import ApplicationSettings
@@ -15,16 +16,30 @@ VIEWS = (
         route="c2c_read_stats_json",
         enabled=lambda settings: settings.section(ApplicationSettings).stats_view,
         view=stats.view,
+        title="Statistics",
+        doc="Timers, gauges and counters since the start.",
+        parameters=(stats.RESET,),
     ),
 )
-"""Every view: its route and its place in the documentation follow from its row."""
+"""Every view: its route, its guard, its entry in the index and its place in the documentation follow from its row."""
+
+SERVED = "c2cotel.views"
+"""Where an application's registry has the rows that it serves."""
+
+_logger = logging.getLogger(__name__)
 
 
 def includeme(config: Any) -> None:
     """Add the views that the settings turn on; the entry point of `c2cotel.plugins`."""
     settings = config.registry["c2cotel.settings"]
-    base_path = settings.section(ApplicationSettings).base_path
-    for row in VIEWS:
-        if row.enabled(settings):
-            row.add(config, base_path)
+    application = settings.section(ApplicationSettings)
+    enabled = [row for row in VIEWS if row.enabled(settings)]
+    config.registry[SERVED] = served = [row for row in enabled if application.secret or not row.protected]
+    for row in served:
+        row.add(config, settings, application.base_path)
+    if len(served) < len(enabled):
+        _logger.warning(
+            "C2C_SECRET is not set: %s not served, though the settings turn it on",
+            ", ".join(row.path for row in enabled if row not in served),
+        )
     config.add_directive("add_cornice_service", add_cornice_service)

@@ -1,4 +1,4 @@
-"""One row of the table of views, and how it becomes a route."""
+"""One row of the table of views, and how it becomes a route and a guarded view."""
 
 from __future__ import annotations
 
@@ -6,59 +6,70 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-from pyramid.httpexceptions import HTTPBadRequest
+from pyramid.httpexceptions import HTTPForbidden
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from c2cotel.settings import Settings
+from c2cotel_views._auth import is_authorized, may_change
+from c2cotel_views._json import answer, refusal
+from c2cotel_views._parameters import Parameter
 
 
 @dataclass(frozen=True)
 class View:
-    """A view under the base path.
+    """A view; its route, its guard, its entry in the index and its place in the documentation follow from this row.
 
     Attributes:
-        path: below the base path.
+        path: below the base path; may hold a pattern, as ``/debug/memory_diff/{path:.*}``.
         route: its name, also on the statsd wire.
         enabled: whether the settings turn it on.
-        view: gives what becomes the JSON of the answer.
+        view: gives what becomes the JSON of the answer, or a response of another kind.
+        title: what the index calls it; without one, it is not listed there.
+        doc: what it does, in one sentence of Markdown.
+        parameters: what the view reads from the request.
+        protected: whether it needs the secret or a session of the index; without `C2C_SECRET` it is not there.
+        changes_state: whether a request would change something: it then needs the secret itself, or a POST with the
+            session's token. None when no request does.
+        at: the path from the application's root, for a view that is not below the base path; `path` is then what the
+            documentation shows.
     """
 
     path: str
     route: str
     enabled: Callable[[Settings], bool]
     view: Callable[[Request], Any]
+    title: str = ""
+    doc: str = ""
+    parameters: tuple[Parameter[Any], ...] = ()
+    protected: bool = False
+    changes_state: Callable[[Request], bool] | None = None
+    at: Callable[[Settings], str] | None = None
 
-    def add(self, config: Any, base_path: str) -> None:
+    def add(self, config: Any, settings: Settings, base_path: str) -> None:
         """Register route and view, outside of any `route_prefix` of the application."""
+        pattern = base_path + self.path if self.at is None else "/" + self.at(settings).lstrip("/")
+        # GET brings HEAD along.
+        methods = ("GET",) if self.changes_state is None else ("GET", "POST")
         prefix, config.route_prefix = config.route_prefix, None
         try:
-            config.add_route(self.route, base_path + self.path, request_method="GET")
+            config.add_route(self.route, pattern, request_method=methods)
         finally:
             config.route_prefix = prefix
-        # Not the application's default permission: what a view protects is said in its row.
-        config.add_view(self._answer, route_name=self.route, http_cache=0, permission=NO_PERMISSION_REQUIRED)
-
-    def _answer(self, context: Any, request: Request) -> Response:
-        return Response(
-            orjson.dumps(self.view(request), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),
-            content_type="application/json",
-            charset="UTF-8",
+        config.add_view(
+            self._answer,
+            route_name=self.route,
+            http_cache=0,
+            # Not the application's default permission and not its CSRF token: what protects a view is in its row.
+            permission=NO_PERMISSION_REQUIRED,
+            require_csrf=False,
         )
 
-
-def flag(request: Request, name: str) -> bool:
-    """A query parameter that is ``1`` or ``0``; 0 when missing.
-
-    Raises:
-        HTTPBadRequest: anything else.
-    """
-    try:
-        text = request.params.get(name, "0")
-    except UnicodeDecodeError as error:
-        raise HTTPBadRequest(f"The query string is not UTF-8: {error}") from None
-    if text not in ("0", "1"):
-        raise HTTPBadRequest(f"{name}={text!r}: expected 1 or 0")
-    return bool(int(text))
+    def _answer(self, context: Any, request: Request) -> Response:
+        if self.protected and not is_authorized(request):
+            raise refusal(HTTPForbidden, "Missing or wrong secret: give it as the header X-API-Key or as `secret`")
+        if self.changes_state is not None and self.changes_state(request) and not may_change(request):
+            raise refusal(HTTPForbidden, "A change needs the secret itself, or a POST with the token of the session")
+        found = self.view(request)
+        return found if isinstance(found, Response) else answer(found)

@@ -1,0 +1,134 @@
+"""Who may see a protected view, and who may change something there.
+
+The secret comes with a request as the parameter ``secret`` or the header ``X-API-Key``. A browser that gave it to the
+index page keeps a session instead: a signed cookie that scripts cannot read and other sites cannot make it send. A
+session sees everything; to change something it must POST its token.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from typing import Any
+
+from pyramid.httpexceptions import HTTPException
+from pyramid.request import Request
+from pyramid.response import Response
+from webob.cookies import SignedSerializer
+
+from c2cotel.options import ApplicationSettings
+from c2cotel_views._parameters import texts
+
+SECRET = "secret"  # noqa: S105  # the parameter's name
+TOKEN = "token"  # noqa: S105  # the form field's name
+COOKIE = "c2c_session"
+SESSION_SECONDS = 8 * 3600
+"""How long a browser stays logged in."""
+
+
+def is_authorized(request: Request, *, form: bool = True) -> bool:
+    """Whether a request has the secret, or a session that began with it.
+
+    Args:
+        request: to any view.
+        form: whether the secret may stand in the body; False leaves the body of the application's own views unread.
+    """
+    return secret_came(request, form=form) or _session(request) is not None
+
+
+def secret_came(request: Request, *, form: bool = True) -> bool:
+    """Whether the secret came with this very request; where a parameter is given, the header does not count.
+
+    Args:
+        request: to any view.
+        form: as of `is_authorized`.
+    """
+    key = _key(request)
+    if key is None:
+        return False
+    try:
+        given = texts(request, SECRET, form=form)
+    except HTTPException:  # nothing that can be read
+        given = []
+    if given:
+        return len(given) == 1 and _same(given[0].encode("utf-8", "surrogatepass"), key)
+    try:  # WSGI hands the bytes of a header over as Latin-1 (PEP 3333)
+        return _same(request.environ.get("HTTP_X_API_KEY", "").encode("latin-1"), key)
+    except UnicodeEncodeError:
+        return False
+
+
+def may_change(request: Request) -> bool:
+    """Whether a request may change state: it brings the secret, or is the POST of a session with its token."""
+    if secret_came(request):
+        return True
+    expected = token(request)
+    if expected is None or request.method != "POST":
+        return False
+    given = texts(request, TOKEN)
+    return len(given) == 1 and _same(given[0].encode("utf-8", "surrogatepass"), expected.encode())
+
+
+def token(request: Request) -> str | None:
+    """What the forms of a session send as `TOKEN`; None without a session."""
+    session, key = _session(request), _key(request)
+    return None if session is None or key is None else hmac.digest(key, f"token {session}".encode(), "sha256").hex()
+
+
+def log_in(request: Request, response: Response) -> None:
+    """Start a session, for a request that brought the secret: the index page and what is below it get its cookie."""
+    key = _key(request)
+    if key is None:
+        raise ValueError("without C2C_SECRET there is no session")
+    session = {"id": secrets.token_hex(16), "until": int(time.time()) + SESSION_SECONDS}
+    value = _serializer(key).dumps(session).decode()
+    _set_cookie(request, response, value, SESSION_SECONDS)
+
+
+def log_out(request: Request, response: Response) -> None:
+    """Take the session's cookie away."""
+    _set_cookie(request, response, "", 0)
+
+
+def _set_cookie(request: Request, response: Response, value: str, max_age: int) -> None:
+    response.set_cookie(
+        COOKIE,
+        value,
+        max_age=max_age,
+        path=(request.script_name + _settings(request).base_path) or "/",
+        secure=request.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def _session(request: Request) -> str | None:
+    """The id of the session that a request belongs to."""
+    key = _key(request)
+    try:
+        cookie = None if key is None else request.cookies.get(COOKIE)
+        if key is None or not cookie:
+            return None
+        session: dict[str, Any] = _serializer(key).loads(cookie.encode())
+    except ValueError:  # not signed with our secret, or no text
+        return None
+    return str(session["id"]) if session["until"] > time.time() else None
+
+
+def _serializer(key: bytes) -> SignedSerializer:
+    return SignedSerializer(key, "c2cotel session ", "sha256")
+
+
+def _key(request: Request) -> bytes | None:
+    """The secret as bytes; None when none is set, and nothing authenticates."""
+    secret = _settings(request).secret
+    return secret.encode("utf-8", "surrogateescape") if secret else None
+
+
+def _settings(request: Request) -> ApplicationSettings:
+    return request.registry["c2cotel.settings"].section(ApplicationSettings)  # type: ignore[no-any-return]
+
+
+def _same(given: bytes, expected: bytes) -> bool:
+    return hmac.compare_digest(given, expected)
