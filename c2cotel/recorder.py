@@ -1,6 +1,6 @@
 """One measurement, many readers: call sites append to a queue, sinks get the values in the background.
 
-The thread that measures only appends to a list: no lock (a signal handler or a gc callback may measure too), no
+The thread that measures only extends a list: no lock (a signal handler or a gc callback may measure too), no
 socket, no formatting. `Recorder.drain`, called by background threads, hands each sink the values of each series.
 """
 
@@ -15,8 +15,8 @@ from c2cotel.instruments import KEY, OVERFLOW, Instrument
 
 _logger = logging.getLogger(__name__)
 
-_LONG_QUEUE = 5_000
-_CHUNK = 50_000
+_LONG_QUEUE = 10_000
+_CHUNK = 100_000
 
 Attributes = Mapping[str, Any]
 
@@ -31,7 +31,7 @@ class Series:
             key of their own, or their memory would grow where the recorder's does not.
     """
 
-    __slots__ = ("_append", "_queue", "_wake", "attributes", "instrument", "overflow")
+    __slots__ = ("_extend", "_queue", "_wake", "attributes", "instrument", "overflow")
 
     def __init__(
         self, instrument: Instrument, attributes: Attributes, queue: list[Any], wake: Callable[[], None], overflow: bool
@@ -40,12 +40,12 @@ class Series:
         self.attributes = attributes
         self.overflow = overflow
         self._queue = queue
-        self._append = queue.append
+        self._extend = queue.extend
         self._wake = wake
 
     def record(self, value: float) -> None:
         """Take one value: seconds for a timer, the increment for a counter."""
-        self._append((self, value))
+        self._extend((self, value))
         if len(self._queue) > _LONG_QUEUE:
             self._wake()
 
@@ -66,12 +66,19 @@ class Recorder:
     Args:
         max_series: how many series one instrument may have; the rest share its overflow series.
         wake: called, often, while the queue is long; must be cheap and must not lock.
+
+    Attributes:
+        extend: takes a series and a value without a look at the queue's length: for call sites to whom a call matters
+            and that `Series.record` another value beside.
     """
 
     def __init__(self, max_series: int = 2000, wake: Callable[[], None] = lambda: None) -> None:
         self.max_series = max_series
         self._wake = wake
-        self._queue: list[tuple[Series, float]] = []
+        # Flat, series and value in turn: a tuple for each measurement would keep the garbage collector busy, and
+        # extending by a pair is as atomic as appending one thing is.
+        self._queue: list[Any] = []
+        self.extend = self._queue.extend
         self._sinks: list[Sink] = []
         self._series: dict[Instrument, dict[Any, Series]] = {}
         self._overflows: dict[Instrument, Series] = {}
@@ -111,9 +118,9 @@ class Recorder:
         for sink in self._sinks:
             sink.reset()
 
-    def _hand_over(self, batch: list[tuple[Series, float]]) -> None:
+    def _hand_over(self, batch: list[Any]) -> None:
         grouped: dict[Series, list[float]] = {}
-        for series, value in batch:
+        for series, value in zip(batch[::2], batch[1::2], strict=True):
             if series in grouped:
                 grouped[series].append(value)
             else:

@@ -29,8 +29,11 @@ from c2cotel.telemetry import Telemetry
 _logger = logging.getLogger(__name__)
 
 _TWEEN = f"{__name__}.tween_factory"
+_TRAIL = "c2c.trail"
+"""Where the environ of a request has a list: its id, then the seconds of each rendering."""
 _ID = "c2c.request_id"
-_RENDERS = "c2c.renders"
+"""Where the environ of a sub-request that no tween saw has the id that it was given when it was asked for."""
+_NO_TRAIL = (None,)
 _NO_ROUTE = "_not_found"
 _UNANSWERED = "500 Internal Server Error"
 _VERBS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
@@ -46,6 +49,8 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
 
     def c2c_request_id(self: Request) -> str:
         environ = self.environ
+        if _TRAIL in environ:
+            return str(environ[_TRAIL][0])
         known: str | None = environ.get(_ID)
         if known is None:
             known = request_id.read(environ, telemetry.request_id_keys) or _outer_id()
@@ -92,14 +97,18 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
     new_id = telemetry.new_request_id
     spans = ServerSpans(telemetry.tracer)
     rows = _Rows(telemetry.recorder)
+    known_row = rows.known.get
+    extend = telemetry.recorder.extend
     complain = _ComplainOnce()
     always_special = telemetry.tracer is not None
     # An id is already there when something like pyramid_retry sends the same environ through the tweens again.
-    special_keys = (_ID, *telemetry.request_id_keys, *spans.environ_keys)
+    special_keys = (_TRAIL, *telemetry.request_id_keys, *spans.environ_keys)
 
     def begin(environ: dict[str, Any]) -> tuple[str, trace.Span | None, str, str | None, Any]:
         span, traceparent, token = spans.start(environ)
-        given_id = environ.get(_ID) or request_id.read(environ, telemetry.request_id_keys) or _outer_id()
+        given_id = (
+            environ.get(_TRAIL, _NO_TRAIL)[0] or request_id.read(environ, telemetry.request_id_keys) or _outer_id()
+        )
         known_id = given_id or (request_id.from_traceparent(traceparent) if traceparent else new_id())
         return known_id, span, traceparent, given_id, token
 
@@ -107,7 +116,6 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
         request: Request, error: BaseException, start: float, span: trace.Span | None, given_id: str | None
     ) -> None:
         """Nobody answered: the server will say 500."""
-        request.environ.pop(_RENDERS, None)
         if telemetry.measures:
             rows.find(request, _UNANSWERED, error).route.record(clock() - start)
         if span is not None:
@@ -128,8 +136,7 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
             known_id = known_id or new_id()
         else:
             known_id = new_id()
-        environ[_ID] = known_id
-        environ[_RENDERS] = ()
+        trail = environ[_TRAIL] = [known_id]
         try:
             response = handler(request)
         except BaseException as error:
@@ -140,19 +147,24 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
             if otel_token is not None:
                 otel_context.detach(otel_token)
         try:
-            row = rows.get(request, environ, response.status)
+            status = response.status
+            row = known_row((environ["REQUEST_METHOD"], request.matched_route, status, environ["wsgi.url_scheme"]))
+            if row is None:
+                row = rows.find(request, status, request.exception)
             duration = clock() - start
-            timing = f"route;dur={_milliseconds(duration)};desc={row.desc}"
+            shown = _SHORT[int(duration * 100_000)] if 0 <= duration < _LONG else _milliseconds(duration)
+            timing = f"route;dur={shown};desc={row.desc}"
             measures = telemetry.measures
             if measures:
                 row.route.record(duration)
-            for seconds in environ.pop(_RENDERS, ()):
-                timing = f"{timing}, render;dur={_milliseconds(seconds)}"
+            for seconds in trail[1:]:
+                shown = _SHORT[int(seconds * 100_000)] if 0 <= seconds < _LONG else _milliseconds(seconds)
+                timing = f"{timing}, render;dur={shown}"
                 if measures:
-                    row.render.record(seconds)
+                    extend((row.render, seconds))
             if span is not None:
                 timing = f'{timing}, traceparent;desc="{traceparent}"'
-                spans.end(span, request, response.status, request.exception, given_id)
+                spans.end(span, request, status, request.exception, given_id)
             headers = response.headerlist
             for name, _ in headers:
                 if name[0] in "xX" and name.lower() == "x-request-id":
@@ -170,7 +182,8 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
 
 def _outer_id() -> str | None:
     """The id of the request that a sub-request belongs to."""
-    return _outer_environ().get(_ID)
+    outer = _outer_environ()
+    return outer.get(_TRAIL, _NO_TRAIL)[0] or outer.get(_ID)
 
 
 class _ComplainOnce:
@@ -213,51 +226,50 @@ class _Row:
 
 
 class _Rows:
-    """Finds the row of a request by one dictionary look-up."""
+    """Finds the row of a request by one dictionary look-up.
+
+    Attributes:
+        known: rows by verb, route, status and scheme; those of the server's failures are only had by `find`.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
+        self.known: dict[tuple[Any, ...], _Row] = {}
         self._recorder = recorder
-        self._known: dict[tuple[Any, ...], _Row] = {}
-
-    def get(self, request: Request, environ: dict[str, Any], status: str) -> _Row:
-        """The row of an answered request."""
-        route = request.matched_route
-        name = None if route is None else route.name
-        row = self._known.get((environ["REQUEST_METHOD"], name, status, environ["wsgi.url_scheme"], None))
-        return self.find(request, status, request.exception) if row is None else row
+        self._failures: dict[tuple[Any, ...], _Row] = {}
 
     def find(self, request: Request, status: str, error: BaseException | None) -> _Row:
         """The row of any request, made when new; failures of the server have one for each type of error."""
         environ, route = request.environ, request.matched_route
         verb = environ["REQUEST_METHOD"]
-        failure = None
-        if status >= "5":
-            failure = status[:3] if error is None else type(error).__qualname__
-        key = (
-            verb if verb in _VERBS else "_OTHER",
-            None if route is None else route.name,
-            status,
-            environ["wsgi.url_scheme"],
-            failure,
-        )
-        row = self._known.get(key)
-        return self._make(key, route) if row is None else row
+        key = (verb if verb in _VERBS else "_OTHER", route, status, environ["wsgi.url_scheme"])
+        if status < "5":
+            return self.known.get(key) or self._make(self.known, key, *key, None)
+        failure = status[:3] if error is None else type(error).__qualname__
+        return self._failures.get((*key, failure)) or self._make(self._failures, (*key, failure), *key, failure)
 
-    def _make(self, key: tuple[Any, ...], route: Any) -> _Row:
-        verb, name, status, scheme, failure = key
+    def _make(
+        self,
+        rows: dict[tuple[Any, ...], _Row],
+        key: tuple[Any, ...],
+        verb: str,
+        route: Any,
+        status: str,
+        scheme: str,
+        failure: str | None,
+    ) -> _Row:
         attributes = {
             "http.request.method": verb,
             "http.response.status_code": int(status.split(" ", 1)[0]),
             "url.scheme": scheme,
-            ROUTE_NAME: name or _NO_ROUTE,
+            ROUTE_NAME: _NO_ROUTE if route is None else route.name or _NO_ROUTE,
         }
         if route is not None:
             attributes["http.route"] = route.pattern
         if failure is not None:
             attributes["error.type"] = failure
         row = _Row(self._recorder, attributes)
-        if len(self._known) < self._recorder.max_series:
-            self._known[key] = row
+        if len(rows) < self._recorder.max_series:
+            rows[key] = row
         return row
 
 
@@ -306,12 +318,10 @@ def _timed(renderer: Callable[[Any, Any], Any], telemetry: Telemetry, span_name:
         start = clock()
         result = renderer(value, system)
         seconds = clock() - start
-        request = system.get("request")
-        environ = getattr(request, "environ", None)
-        if environ is None or _RENDERS not in environ:  # a sub-request that no tween saw belongs to the one around it
-            environ = _outer_environ()
-        if _RENDERS in environ:
-            environ[_RENDERS] = (*environ[_RENDERS], seconds)
+        try:
+            system["request"].environ[_TRAIL].append(seconds)
+        except (KeyError, AttributeError, TypeError):  # a sub-request that no tween saw belongs to the one around it
+            _outer_environ().get(_TRAIL, []).append(seconds)
         return result
 
     if tracer is None:
@@ -332,12 +342,12 @@ def _outer_environ() -> dict[str, Any]:
 
 
 def _milliseconds(seconds: float) -> str:
-    """Milliseconds with two decimals; those of short times are made once, as formatting a float costs a request 3 %."""
-    hundredths = int(seconds * 100_000)
-    return _SHORT[hundredths] if 0 <= hundredths < len(_SHORT) else f"{seconds * 1000:.2f}"
+    return f"{seconds * 1000:.2f}"
 
 
-_SHORT = tuple(f"{hundredths / 100:.2f}" for hundredths in range(1000))
+_LONG = 0.01
+_SHORT = tuple(f"{hundredths / 100:.2f}" for hundredths in range(1001))
+"""Milliseconds of times below `_LONG`, made once, as formatting a float costs a request 3 %."""
 
 
 def _quoted(text: str) -> str:
