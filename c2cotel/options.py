@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from opentelemetry.exporter.statsd import parse_endpoint
 
+from c2cotel.parsing import addresses, redis_url, typed_options, whole
 from c2cotel.settings import boolean, choice, count, declarations, milliseconds, seconds, setting, text, words
 
 
@@ -130,6 +131,51 @@ class StatsdSettings:
     use_tags: bool = setting(
         "STATSD_USE_TAGS",
         "c2c.statsd_use_tags",
+@dataclass(frozen=True)
+class BroadcastSettings:
+    """How the processes of a service talk to each other, and where they keep what all of them must know."""
+
+    redis_url: str | None = setting(
+        "C2C_REDIS_URL",
+        "c2c.redis_url",
+        parse=redis_url,
+        doc="Redis for broadcast and log-level overrides, such as `redis://host:6379/0`.",
+    )
+    sentinels: tuple[tuple[str, int], ...] | None = setting(
+        "C2C_REDIS_SENTINELS",
+        "c2c.redis_sentinels",
+        parse=addresses,
+        doc="Sentinels that know the master, `host:port,host:port`; then the URL is not used.",
+    )
+    service_name: str | None = setting(
+        "C2C_REDIS_SERVICENAME",
+        "c2c.redis_servicename",
+        parse=text,
+        doc="What the sentinels call the master.",
+    )
+    db: int | None = setting(
+        "C2C_REDIS_DB",
+        "c2c.redis_db",
+        parse=whole,
+        doc="Number of the database, where the URL does not say it.",
+        shown="`0`",
+    )
+    options: Mapping[str, str | float | bool] | None = setting(
+        "C2C_REDIS_OPTIONS",
+        "c2c.redis_options",
+        parse=typed_options,
+        doc="Further arguments of the `redis.Redis` client, `name=value,name=value`; numbers, `true` and `false` are "
+        "taken as such.",
+    )
+    prefix: str = setting(
+        "C2C_BROADCAST_PREFIX",
+        "c2c.broadcast_prefix",
+        parse=text,
+        default="broadcast_api_",
+        doc="Prefix of every Redis channel and key: all processes with the same one hear each other.",
+    )
+
+
         parse=boolean,
         default=False,
         doc="Automatic metrics use tags instead of longer names.",
@@ -235,7 +281,15 @@ class OtelSettings:
 
 
 APPLICATION = (ApplicationSettings,)
-PROCESS = (RequestIdSettings, SqlSettings, RequestsSettings, RedisSettings, StatsdSettings, OtelSettings)
+PROCESS = (
+    RequestIdSettings,
+    SqlSettings,
+    RequestsSettings,
+    RedisSettings,
+    BroadcastSettings,
+    StatsdSettings,
+    OtelSettings,
+)
 """Sections that the first `setup` of a process fixes for all of it."""
 
 

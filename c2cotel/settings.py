@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
+from c2cotel import redaction
 from c2cotel.errors import SettingsError
 
 T = TypeVar("T")
@@ -160,8 +161,10 @@ class Settings:
             if getattr(mine, name) != getattr(theirs, name):
                 source, found = self._texts(declared)[0]
                 raise SettingsError(
-                    f"{source}={found!r}: an earlier setup() of this process fixed {getattr(theirs, name)!r}; "
-                    "give both the same value, or close() that Telemetry first"
+                    redaction.anywhere(
+                        f"{source}={found!r}: an earlier setup() of this process fixed {getattr(theirs, name)!r}"
+                    )
+                    + "; give both the same value, or close() that Telemetry first"
                 )
 
     def origin(self, declared: Declaration) -> str | None:
@@ -204,4 +207,4 @@ def _parse(name: str, held: str, declared: Declaration) -> Any:
     try:
         return declared.parse(held)
     except ValueError as error:
-        raise SettingsError(f"{name}={held!r}: expected {error}") from None
+        raise SettingsError(f"{redaction.anywhere(f'{name}={held!r}')}: expected {error}") from None

@@ -14,6 +14,7 @@ from typing import Any
 
 import wrapt
 
+from c2cotel import broadcast
 from c2cotel.errors import SettingsError
 from c2cotel.options import APPLICATION, PROCESS, ApplicationSettings
 from c2cotel.pipeline import Pipeline, Service
@@ -39,6 +40,11 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
         telemetry = _start(settings, _service(config), clock)
     for library, instrumentation in _INSTRUMENTATIONS.items():
         _when_imported(library, partial(_install, telemetry, instrumentation))
+    try:
+        telemetry.install(_broadcast)  # after the above: what it sends is measured from the first message on
+    except BaseException:
+        telemetry.close(timeout=0.5)
+        raise
     if config is not None:
         config.registry[TELEMETRY] = telemetry
         config.registry[SETTINGS] = settings
@@ -60,6 +66,10 @@ def _start(settings: Settings, service: Service, clock: Callable[[], float]) -> 
         return _running
     _running = Telemetry(settings, Pipeline(settings, service), clock)
     return _running
+
+
+def _broadcast(telemetry: Telemetry) -> Callable[[], None]:
+    return broadcast.start(telemetry.settings)
 
 
 def _when_imported(library: str, install: Callable[[Any], None]) -> None:

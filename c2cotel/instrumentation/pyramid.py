@@ -19,7 +19,7 @@ from pyramid.request import Request
 from pyramid.threadlocal import manager
 from pyramid.tweens import INGRESS
 
-from c2cotel import request_id
+from c2cotel import broadcast, request_id
 from c2cotel.instrumentation._server_span import ServerSpans
 from c2cotel.instruments import RENDER, ROUTE, ROUTE_NAME
 from c2cotel.recorder import Recorder
@@ -239,6 +239,7 @@ class _Rows:
 
     def find(self, request: Request, status: str, error: BaseException | None) -> _Row:
         """The row of any request, made when new; failures of the server have one for each type of error."""
+        broadcast.serve()  # the first request of a process comes here, as no row is known yet
         environ, route = request.environ, request.matched_route
         verb = environ["REQUEST_METHOD"]
         key = (verb if verb in _VERBS else "_OTHER", route, status, environ["wsgi.url_scheme"])

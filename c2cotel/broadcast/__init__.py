@@ -1,0 +1,128 @@
+"""Reach every process of a service, on every host, and collect their answers.
+
+::
+
+    @broadcast.decorator(expect_answers=True)
+    def memory(limit):
+        return {"most": most_common(limit)}
+
+    memory(limit=10)        # a list: {"most", "hostname", "pid"} of each process
+
+With `C2C_REDIS_URL`, all processes that have the same `C2C_BROADCAST_PREFIX` are reached over Redis; without, and
+before `c2cotel.setup`, only the one that asks. What is subscribed before `setup` is kept.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from c2cotel.broadcast._client import Store, connect
+from c2cotel.broadcast._local import LocalBroadcast
+from c2cotel.broadcast._port import Adapter, Handler, Handlers, as_json
+from c2cotel.options import BroadcastSettings
+from c2cotel.settings import Settings
+
+__all__ = ["Store", "broadcast", "decorator", "store", "subscribe", "unsubscribe"]
+
+_handlers = Handlers()
+_adapter: Adapter = LocalBroadcast(_handlers)
+_store: Store | None = None
+
+
+def broadcast(
+    channel: str, params: Mapping[str, Any] | None = None, expect_answers: bool = False, timeout: float = 10
+) -> list[Any] | None:
+    """Call the handlers of a channel in every process; in this one it has been called on return.
+
+    Args:
+        channel: any text.
+        params: arguments of the handlers, by name; what JSON can hold.
+        expect_answers: whether to wait for what they return.
+        timeout: seconds to wait for answers; the wait ends as soon as every process has answered.
+
+    Returns:
+        None, or the list of answers: a dictionary has `hostname` and `pid` added; None stands for a process that does
+        not answer in time or whose handler fails. Redis being away is no error: the list is shorter then.
+
+    Raises:
+        TypeError: JSON cannot hold the parameters.
+    """
+    return _adapter.broadcast(channel, as_json(params or {}), expect_answers=expect_answers, timeout=timeout)
+
+
+def subscribe(channel: str, callback: Handler) -> None:
+    """Let a function of this process handle a channel; it takes the place of the one before.
+
+    Args:
+        channel: any text.
+        callback: called with the parameters by name, by some thread; returns what JSON can hold.
+    """
+    _handlers.add(channel, callback)
+
+
+def unsubscribe(channel: str) -> None:
+    """Let nobody in this process handle a channel."""
+    _handlers.remove(channel)
+
+
+def decorator(
+    channel: str | None = None, expect_answers: bool = False, timeout: float = 10
+) -> Callable[[Handler], Callable[..., list[Any] | None]]:
+    """Make calls of a function, with arguments by name, call it in every process.
+
+    Args:
+        channel: the function's module and name, if None.
+        expect_answers: as of `broadcast`.
+        timeout: as of `broadcast`.
+    """
+
+    def decorate(function: Handler) -> Callable[..., list[Any] | None]:
+        name = channel or f"c2c_decorated_{function.__module__}.{function.__qualname__}"
+        subscribe(name, function)
+
+        @functools.wraps(function)
+        def everywhere(**params: Any) -> list[Any] | None:
+            return broadcast(name, params, expect_answers, timeout)
+
+        return everywhere
+
+    return decorate
+
+
+def store() -> Store | None:
+    """The Redis that the processes of this service share; None without one, and before `setup`."""
+    return _store
+
+
+def serve() -> None:
+    """Say that this process answers requests; the Pyramid instrumentation does."""
+    _adapter.serve()
+
+
+def start(settings: Settings) -> Callable[[], None]:
+    """Use the Redis that the settings name; returns what ends that.
+
+    Raises:
+        SettingsError: a setting cannot be used as it is.
+    """
+    global _adapter, _store  # noqa: PLW0603  # a process has one telemetry
+    connected = connect(settings.section(BroadcastSettings))
+    if connected is None:
+        return _nothing
+    from c2cotel.broadcast._redis import RedisBroadcast  # noqa: PLC0415  # most processes have no Redis
+
+    _store, listening = connected
+    _adapter = used = RedisBroadcast(_handlers, _store, listening)
+
+    def end() -> None:
+        global _adapter, _store
+        _adapter, _store = LocalBroadcast(_handlers), None
+        used.close()
+
+    return end
+
+
+def _nothing() -> None:
+    return None
