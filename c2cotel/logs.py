@@ -119,10 +119,10 @@ def _message(record: logging.LogRecord) -> str:
 
 def _full_message(record: logging.LogRecord, message: str) -> str:
     parts = [message]
-    if record.exc_info and record.exc_info[0] is not None:
-        parts.append("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))
-    elif record.exc_text:
+    if record.exc_text:  # made already, at times with secrets hidden
         parts.append(record.exc_text)
+    elif record.exc_info and record.exc_info[0] is not None:
+        parts.append("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))
     if record.stack_info:
         parts.append(record.stack_info)
     return "\n".join(parts)

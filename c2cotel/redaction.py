@@ -37,9 +37,15 @@ def url(text: str) -> str:
     return before + mark + query(parameters) + hash_mark + fragment
 
 
-def anywhere(text: str) -> str:
-    """Free text in which passwords, secret parameters and the values of failed statements are hidden."""
-    text = _PIPELINE.sub(r"\1 …)", _PARAMETERS.sub(f"[parameters: {HIDDEN}]", text))
+def anywhere(text: str, *, values: bool = True) -> str:
+    """Free text in which passwords and secret parameters are hidden.
+
+    Args:
+        text: of any kind.
+        values: whether the values of failed statements and commands are hidden too.
+    """
+    if values:
+        text = _PIPELINE.sub(r"\1 …)", _PARAMETERS.sub(f"[parameters: {HIDDEN}]", text))
     return _PAIR.sub(rf"\1{HIDDEN}", _credentials(text))
 
 

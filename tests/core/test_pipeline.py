@@ -126,7 +126,7 @@ def test_an_unanswered_exception_is_a_500_and_http_errors_are_no_exceptions(coll
     def broken(request: Request) -> None:
         raise HTTPNotFound if request.params else RuntimeError("boom")
 
-    app = Application(configure=view(broken, "/broken"))
+    app = Application({"c2c.disable_exception_handling": "1"}, view(broken, "/broken"))
     with pytest.raises(RuntimeError):
         app.http.get("/broken")
     app.http.get("/broken?x=1", status=404)
@@ -458,7 +458,7 @@ def test_with_traces_alone_the_queue_of_measurements_does_not_grow(
 def test_no_host_header_breaks_a_request(collector: OtlpReceiver, host: str) -> None:
     app = Application(configure=view(hello, renderer="json"))
     environ = Request.blank("/hello").environ | {"HTTP_HOST": host}
-    assert b"".join(app.wsgi(environ, start_response)).startswith(b'{"id": ')
+    assert b"".join(app.wsgi(environ, start_response)).startswith(b'{\n  "id": ')
     app.finish()
     assert "GET /hello" in collector.span_names()
 
@@ -509,7 +509,7 @@ def test_setup_on_the_same_configurator_after_close_works_again(monkeypatch: pyt
         c2cotel.setup(config)
         view(hello, renderer="json")(config)
     environ = Request.blank("/hello", headers={"X-Request-ID": "7"}).environ
-    assert b"".join(config.make_wsgi_app()(environ, start_response)) == b'{"id": "7"}'
+    assert b"".join(config.make_wsgi_app()(environ, start_response)) == b'{\n  "id": "7"\n}'
 
 
 def test_a_child_of_multiprocessing_sends_what_it_measured(

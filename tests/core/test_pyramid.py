@@ -128,7 +128,7 @@ def test_an_error_that_nobody_answers_counts_as_500(statsd: UdpListener) -> None
     def hello(request: Request) -> None:
         raise ValueError("nobody answers this")
 
-    app = Application(configure=view(hello, renderer="json"))
+    app = Application({"c2c.disable_exception_handling": "1"}, view(hello, renderer="json"))
     with pytest.raises(ValueError, match="nobody answers this"):
         app.http.get("/hello")
     assert received(app, statsd) == {"route.GET.hello.500": 1}

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from c2cotel.options import ApplicationSettings
-from c2cotel_views import stats
+from c2cotel_views import errors, renderers, stats
 from c2cotel_views._services import add_cornice_service
 from c2cotel_views._view import View
 
@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 
 
 def includeme(config: Any) -> None:
-    """Add the views that the settings turn on; the entry point of `c2cotel.plugins`."""
+    """Add the views that the settings turn on, JSON errors and renderers; the entry point of `c2cotel.plugins`."""
     settings = config.registry["c2cotel.settings"]
     application = settings.section(ApplicationSettings)
     enabled = [row for row in VIEWS if row.enabled(settings)]
@@ -42,4 +42,6 @@ def includeme(config: Any) -> None:
             "C2C_SECRET is not set: %s not served, though the settings turn it on",
             ", ".join(row.path for row in enabled if row not in served),
         )
+    config.include(errors)
+    config.include(renderers)
     config.add_directive("add_cornice_service", add_cornice_service)

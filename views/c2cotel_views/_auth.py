@@ -27,14 +27,9 @@ SESSION_SECONDS = 8 * 3600
 """How long a browser stays logged in."""
 
 
-def is_authorized(request: Request, *, form: bool = True) -> bool:
-    """Whether a request has the secret, or a session that began with it.
-
-    Args:
-        request: to any view.
-        form: whether the secret may stand in the body; False leaves the body of the application's own views unread.
-    """
-    return secret_came(request, form=form) or _session(request) is not None
+def is_authorized(request: Request) -> bool:
+    """Whether a request has the secret, or a session that began with it."""
+    return secret_came(request) or _session(request) is not None
 
 
 def secret_came(request: Request, *, form: bool = True) -> bool:
@@ -42,7 +37,7 @@ def secret_came(request: Request, *, form: bool = True) -> bool:
 
     Args:
         request: to any view.
-        form: as of `is_authorized`.
+        form: whether the secret may stand in the body; False leaves the body of the application's own views unread.
     """
     key = _key(request)
     if key is None:
@@ -99,7 +94,7 @@ def _set_cookie(request: Request, response: Response, value: str, max_age: int) 
         path=(request.script_name + _settings(request).base_path) or "/",
         secure=request.scheme == "https",
         httponly=True,
-        samesite="strict",
+        samesite="Strict",
     )
 
 

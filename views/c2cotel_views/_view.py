@@ -68,7 +68,7 @@ class View:
 
     def _answer(self, context: Any, request: Request) -> Response:
         if self.protected and not is_authorized(request):
-            raise refusal(HTTPForbidden, "Missing or wrong secret: give it as the header X-API-Key or as `secret`")
+            raise refusal(HTTPForbidden, "Missing or wrong secret, expected as X-API-Key or as the parameter secret")
         if self.changes_state is not None and self.changes_state(request) and not may_change(request):
             raise refusal(HTTPForbidden, "A change needs the secret itself, or a POST with the token of the session")
         found = self.view(request)

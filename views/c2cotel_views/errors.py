@@ -1,0 +1,120 @@
+"""Errors of the application as JSON: ``{"message", "request_id", "status"}`` with CORS headers.
+
+Whoever gave the secret, and everybody with `DEVELOPMENT=1`, also sees the stack trace and the SQL.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pyramid.config import PHASE3_CONFIG, Configurator
+from pyramid.config.predicates import DEFAULT_PHASH
+from pyramid.httpexceptions import default_exceptionresponse_view
+from pyramid.interfaces import IExceptionResponse, ITweens
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.tweens import INGRESS, excview_tween_factory
+from webob.exc import WSGIHTTPException
+
+from c2cotel import redaction
+from c2cotel.options import ApplicationSettings
+from c2cotel_views import _cors
+from c2cotel_views._auth import secret_came
+from c2cotel_views._error_kinds import Kind, in_one_line, kind_of, stack_trace, text_of
+from c2cotel_views._json import answer
+
+_logger = logging.getLogger(__name__)
+
+_TWEEN = f"{__name__}.tween_factory"
+_CONTEXTS = (Exception, IExceptionResponse, WSGIHTTPException)
+_FIRST_ERROR = 400
+_BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "etag"})
+
+
+def includeme(config: Any) -> None:
+    """Register the error views, where the application has none of its own for the same exceptions."""
+    if config.registry["c2cotel.settings"].section(ApplicationSettings).disable_exception_handling:
+        return
+
+    def last() -> None:
+        taken = {
+            context
+            for context in _CONTEXTS
+            for view in _views(config)
+            if view["context"] is context and view["callable"] is not default_exceptionresponse_view
+        }
+        late = Configurator(registry=config.registry, autocommit=True)
+        for context in _CONTEXTS:
+            if context not in taken:
+                late.add_exception_view(error_view, context=context)
+        config.registry.getUtility(ITweens).add_implicit(_TWEEN, tween_factory, under=INGRESS)
+        if _hide not in _logger.filters:
+            _logger.addFilter(_hide)
+
+    # In a late action, so that a view of another include of the application is no conflict but wins.
+    config.action("c2cotel_views.errors", last, order=PHASE3_CONFIG + 50)
+
+
+def _views(config: Any) -> list[Any]:
+    """The views without a name, a route or a predicate: those that would be replaced."""
+    found = [entry["introspectable"] for entry in config.introspector.get_category("views", ())]
+    return [view for view in found if not view["name"] and not view["route_name"] and view["phash"] == DEFAULT_PHASH]
+
+
+def tween_factory(handler: Callable[[Request], Any], registry: Any) -> Callable[[Request], Any]:
+    """A second exception tween outside all others but our own: pyramid_tm commits outside of Pyramid's."""
+    return excview_tween_factory(handler, registry)
+
+
+def error_view(error: Any, request: Request) -> Response:
+    """The answer to an exception."""
+    kind = kind_of(error)
+    if kind.status < _FIRST_ERROR:  # a redirection, or a success that was raised
+        return error  # type: ignore[no-any-return]
+    if request.method == "OPTIONS" and kind.is_http:  # the preflight of a view that knows nothing of CORS
+        response = Response(status=200)
+        _cors.allow_preflight(request, response)
+        return response
+    settings = request.registry["c2cotel.settings"].section(ApplicationSettings)
+    # The body of the application's request stays unread.
+    all_of_it = settings.development or secret_came(request, form=False)
+    message = text_of(error, all_of_it=all_of_it)
+    _log(error, request, kind)
+    found: dict[str, Any] = {"message": message, "status": kind.status}
+    if (request_id := getattr(request, "c2c_request_id", None)) is not None:
+        found["request_id"] = request_id
+    if all_of_it:
+        found["stacktrace"] = stack_trace(error, values=True)
+    response = answer(found)
+    response.status = error.status if kind.is_http else kind.status
+    if all_of_it:
+        response.cache_control = "no-cache, no-store"
+    if kind.is_http:
+        kept = [(name, value) for name, value in error.headerlist if name.lower() not in _BODY_HEADERS]
+        response.headerlist = [*response.headerlist, *kept]
+    _cors.allow(request, response)
+    return response
+
+
+def _log(error: Exception, request: Request, kind: Kind) -> None:
+    environ = request.environ
+    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1", "replace")
+    _logger.log(
+        kind.level,
+        "%s %s was answered with %d: %s (request %s)",
+        request.method,
+        in_one_line(redaction.anywhere(path.decode("utf-8", "replace"))),
+        kind.status,
+        in_one_line(text_of(error)),
+        getattr(request, "c2c_request_id", "-"),
+        exc_info=error if kind.level >= logging.ERROR else None,
+    )
+
+
+def _hide(record: logging.LogRecord) -> bool:
+    """A filter that keeps the secrets of an error out of its stack trace, whatever handler writes it."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.exc_text = stack_trace(record.exc_info[1], values=False)
+    return True

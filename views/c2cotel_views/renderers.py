@@ -1,0 +1,42 @@
+"""The renderers `json` and `fast_json`, both indented and sorted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pyramid.config import PHASE3_CONFIG
+from pyramid.interfaces import IRendererFactory
+from pyramid.renderers import JSON, json_renderer_factory
+from zope.interface.registry import Components
+
+from c2cotel_views import _json
+
+
+def includeme(config: Any) -> None:
+    """Add both, where the application has no renderer of its own under that name."""
+
+    def last() -> None:
+        registry = config.registry
+        if registry.queryUtility(IRendererFactory, name="json") is json_renderer_factory:
+            pretty = JSON(_pretty)
+            # What is added to Pyramid's own goes on, and what is added to this one stays with this application.
+            pretty.components = Components(bases=(json_renderer_factory.components,))
+            registry.registerUtility(pretty, IRendererFactory, name="json")
+        if registry.queryUtility(IRendererFactory, name="fast_json") is None:
+            registry.registerUtility(JSON(_fast), IRendererFactory, name="fast_json")
+
+    # In a late action and by hand: with add_renderer, one that another include of the application adds is a conflict.
+    config.action("c2cotel_views.renderers", last, order=PHASE3_CONFIG + 50)
+
+
+def _pretty(value: Any, default: Callable[[Any], Any]) -> str:
+    try:
+        return json.dumps(value, default=default, indent=2, sort_keys=True)
+    except TypeError:  # keys of several types have no order
+        return json.dumps(value, default=default, indent=2)
+
+
+def _fast(value: Any, default: Callable[[Any], Any]) -> str:
+    return _json.dumps(value, default).decode()
