@@ -51,5 +51,38 @@ def test_reading_uses_the_slave_writing_the_master_and_the_readmes_regex_the_sla
     assert app.post("/api/hello").json == {"engine": "sqlalchemy_slave"}
 
 
+def test_the_cors_view_answers_scripts_of_other_origins_that_send_credentials(app: TestApp) -> None:
+    headers = {"Origin": "https://other.example", "Access-Control-Request-Method": "GET"}
+    for answer in (app.get("/hello", headers=headers), app.options("/hello", headers=headers)):
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://other.example"
+        assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+    assert app.options("/hello", headers=headers).headers["Access-Control-Max-Age"] == "86400"
+
+
+def test_data_that_the_database_refuses_at_the_commit_are_a_json_400(app: TestApp) -> None:
+    answer = app.post("/error", status=400)
+    assert answer.json == {
+        "message": "IntegrityError: UNIQUE constraint failed: hello.value",
+        "request_id": answer.headers["X-Request-ID"],
+        "status": 400,
+    }
+
+
+def test_all_the_details_are_sent_with_the_secret_in_the_query(app: TestApp) -> None:
+    shown = app.post("/error?secret=s3cr3t", status=400).json
+    for text in (shown["message"], shown["stacktrace"]):
+        assert "INSERT INTO hello" in text
+        assert "toto" in text
+
+
+@pytest.mark.parametrize(("held", "told"), [("1", True), ("0", False), ("", False)])
+def test_all_the_details_are_sent_in_development(
+    held: str, told: bool, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("DEVELOPMENT", held)
+    app: TestApp = request.getfixturevalue("app")
+    assert ("stacktrace" in app.get("/nowhere", status=404).json) is told
+
+
 def test_what_is_owed_is_owed_to_an_issue() -> None:
     assert all(isinstance(issue, int) for issue in OWED.values())

@@ -45,3 +45,9 @@ def test_secret_parameters_of_a_query_are_hidden(held: str, shown: str) -> None:
 )
 def test_passwords_and_secrets_in_free_text_are_hidden(held: str, shown: str) -> None:
     assert redaction.anywhere(held) == shown
+
+
+def test_the_values_of_a_failed_statement_may_be_told_but_not_its_passwords() -> None:
+    held = "postgresql://u:pw@h/db [SQL: X]\n[parameters: {'name': 'toto', 'password': 'hunter2'}]"
+    shown = "postgresql://u:REDACTED@h/db [SQL: X]\n[parameters: {'name': 'toto', 'password': REDACTED}]"
+    assert redaction.anywhere(held, values=False) == shown

@@ -516,6 +516,17 @@ def test_a_log_line_of_an_error_holds_no_secret_whatever_handler_writes_it(caplo
         assert "s3cr3t" not in formatted
 
 
+def test_the_secret_and_the_error_views_belong_to_each_application() -> None:
+    one = failing(ValueError("x"), {"c2c.secret": "one"})
+    two = failing(ValueError("x"), {"c2c.secret": "two"})
+    three = failing(ValueError("x"), {"c2c.disable_exception_handling": "1"})
+    assert "stacktrace" in one.http.get("/hello?secret=one", status=500).json
+    assert "stacktrace" in two.http.get("/hello?secret=two", status=500).json
+    whole(one.http.get("/hello?secret=two", status=500), 500, "x")
+    with pytest.raises(ValueError, match="x"):
+        three.http.get("/hello?secret=one")
+
+
 def test_with_the_handling_disabled_errors_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("C2C_DISABLE_EXCEPTION_HANDLING", "1")
     app = failing(ValueError("x"))
