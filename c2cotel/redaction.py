@@ -14,12 +14,13 @@ _NAMED = re.compile(_NAME, re.IGNORECASE)
 _PAIR = re.compile(
     rf"""(?<![\w.-])({_NAME}['"]?\s*[=:]\s*)('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s&;'"<>)\]}}]+)""", re.IGNORECASE
 )
-# In a web address a slash ends the host; in the URL of a database it may be part of the password.
-_CREDENTIALS = re.compile(r"(?<=://)([^\s/@:?#]*):[^\s/?#]*@")
-_DATABASE = re.compile(r"\b((?!https?:)[a-z][a-z0-9+.-]*://[^\s/@:?#]*):[^\s'\"]*@", re.IGNORECASE)
-_PARAMETERS = re.compile(r"\[parameters: .*?\](?=\s|$)", re.DOTALL)
-"""What SQLAlchemy adds to its errors."""
-_PIPELINE = re.compile(r"(Command # \d+ \(\w+)[^)]*\)")
+# In a web address a slash ends the host; in the URL of a database it may be part of the password. Everything has a
+# greatest length, or a hostile text would take time that grows with the square of its own.
+_CREDENTIALS = re.compile(r"(?<=://)([^\s/@:?#]{0,256}):[^\s/?#]{0,4096}@")
+_DATABASE = re.compile(r"\b((?!https?:)[a-z][a-z0-9+.-]{0,40}://[^\s/@:?#]{0,256}):[^\s'\"]{0,4096}@", re.IGNORECASE)
+_PARAMETERS = re.compile(r"\[parameters: .*?(?:\](?=\s|$)|\Z)", re.DOTALL)
+"""What SQLAlchemy adds to its errors; one that is cut off is hidden to its end."""
+_PIPELINE = re.compile(r"(Command # \d+ \(\w+)[^)]*\)?")
 """What redis-py adds to its errors."""
 
 

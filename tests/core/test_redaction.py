@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from c2cotel import redaction
@@ -45,6 +47,30 @@ def test_secret_parameters_of_a_query_are_hidden(held: str, shown: str) -> None:
 )
 def test_passwords_and_secrets_in_free_text_are_hidden(held: str, shown: str) -> None:
     assert redaction.anywhere(held) == shown
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "secret" * 20_000,
+        "a.secret" * 12_000,
+        "x://y:" * 16_000,
+        "://" + "a" * 100_000,
+        "secret='" * 12_000,
+        "secret " * 14_000,
+        "[parameters: " * 8_000,
+        "Command # 1 (A " * 7_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_no_text_of_100_kb_takes_long(hostile: str) -> None:
+    start = process_time()
+    redaction.anywhere(hostile)
+    assert process_time() - start < 5
+
+
+def test_values_that_are_cut_off_are_hidden() -> None:
+    assert redaction.anywhere("[SQL: X]\n[parameters: ('hunter2', 'hun") == "[SQL: X]\n[parameters: REDACTED]"
 
 
 def test_the_values_of_a_failed_statement_may_be_told_but_not_its_passwords() -> None:

@@ -19,7 +19,8 @@ _SERVER_ERROR = 500
 _LONGEST = 10_000
 """Characters of a message."""
 
-_LONGEST_TRACE = 200_000
+_LONGEST_TRACE = 100_000
+"""Characters of a stack trace; what is raised stands at its end."""
 _QUIET = frozenset({400, 401})
 _STATEMENT = re.compile(r"\s*\[SQL: .*", re.DOTALL)
 """What SQLAlchemy adds to its errors."""
