@@ -148,6 +148,27 @@ def test_an_error_elsewhere_keeps_working_beside_services() -> None:
     assert cors(answer) == {"Access-Control-Allow-Origin": "*"}
 
 
+@pytest.mark.parametrize("first", [False, True], ids=["after setup", "before setup"])
+def test_an_application_that_includes_cornice_itself_has_json_errors_too(*, first: bool) -> None:
+    service = hello_service(cors_credentials=True)
+    with Configurator() as config:
+        if first:
+            config.include("cornice")
+        config.include("c2cotel")
+        if not first:
+            config.include("cornice")
+        config.add_cornice_service(service)
+    http = TestApp(config.make_wsgi_app())
+    for path, status, message in (
+        ("/hello?how=error", 500, "'lost'"),
+        ("/hello?how=http", 401, "who?"),
+        ("/nowhere", 404, "/nowhere"),
+    ):
+        answer = http.get(path, headers={"Origin": ORIGIN}, status=status)
+        assert answer.json == {"message": message, "status": status, "request_id": answer.headers["X-Request-ID"]}
+        assert answer.headers["Access-Control-Allow-Origin"] == ("*" if status == 404 else ORIGIN)
+
+
 def test_the_secret_shows_the_stack_trace_of_a_services_error() -> None:
     http = application(hello_service(), ini={"c2c.secret": "s3cr3t"})
     answer = http.get("/hello?how=error&secret=s3cr3t", status=500)

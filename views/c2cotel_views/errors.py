@@ -39,15 +39,13 @@ def includeme(config: Any) -> None:
         return
 
     def last() -> None:
-        taken = {
-            context
-            for context in _CONTEXTS
-            for view in _views(config)
-            if view["context"] is context and view["callable"] is not default_exceptionresponse_view
-        }
+        contexts = dict.fromkeys(_CONTEXTS, True)
+        for view in _views(config):
+            # Cornice brings its views along where the application includes it; they know HTTP errors alone.
+            contexts[view["context"]] = contexts.get(view["context"], True) and _is_a_librarys(view["callable"])
         late = Configurator(registry=config.registry, autocommit=True)
-        for context in _CONTEXTS:
-            if context not in taken:
+        for context, free in contexts.items():
+            if free:
                 late.add_exception_view(error_view, context=context)
         config.registry.getUtility(ITweens).add_implicit(_TWEEN, tween_factory, under=INGRESS)
         if _hide not in _logger.filters:
@@ -61,6 +59,10 @@ def _views(config: Any) -> list[Any]:
     """The views without a name, a route or a predicate: those that would be replaced."""
     found = [entry["introspectable"] for entry in config.introspector.get_category("views", ())]
     return [view for view in found if not view["name"] and not view["route_name"] and view["phash"] == DEFAULT_PHASH]
+
+
+def _is_a_librarys(view: Any) -> bool:
+    return view is default_exceptionresponse_view or getattr(view, "__module__", None) == "cornice.pyramidhook"
 
 
 def tween_factory(handler: Callable[[Request], Any], registry: Any) -> Callable[[Request], Any]:
