@@ -80,6 +80,21 @@ class RequestIdSettings:
 class SqlSettings:
     """What SQL statements carry."""
 
+    health_timeout: float = setting(
+        "C2C_HEALTH_TIMEOUT",
+        "c2c.health_timeout",
+        parse=seconds,
+        default=10.0,
+        doc="Seconds that one health check may take.",
+        shown="`10`",
+    )
+    versions_path: str = setting(
+        "C2C_VERSIONS_PATH",
+        "c2c.versions_path",
+        parse=text,
+        default="/app/versions.json",
+        doc="File with what the application is made of, served at `{base path}/versions.json`.",
+    )
     request_id: bool = setting(
         "C2C_SQL_REQUEST_ID",
         "c2c.sql_request_id",

@@ -6,11 +6,20 @@ import logging
 from typing import Any
 
 from c2cotel.options import ApplicationSettings
-from c2cotel_views import errors, renderers, stats
+from c2cotel_views import errors, health, renderers, stats, versions
 from c2cotel_views._services import add_cornice_service
 from c2cotel_views._view import View
 
 VIEWS = (
+    *health.VIEWS,
+    View(
+        path="/versions.json",
+        route="c2c_versions",
+        enabled=versions.enabled,
+        view=versions.view,
+        title="Versions",
+        doc="What the application is made of, as the file at `C2C_VERSIONS_PATH` tells; there when the file is.",
+    ),
     View(
         path="/stats.json",
         route="c2c_read_stats_json",

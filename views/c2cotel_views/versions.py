@@ -1,0 +1,27 @@
+"""`versions.json`: what the application is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
+
+from c2cotel.options import ApplicationSettings
+from c2cotel.settings import Settings
+from c2cotel_views import _versions
+from c2cotel_views._json import refusal
+
+
+def enabled(settings: Settings) -> bool:
+    """Whether the file is there; one that cannot be used is an error at start."""
+    return _versions.read(settings.section(ApplicationSettings).versions_path) is not None
+
+
+def view(request: Request) -> dict[str, Any]:
+    """The file as it is now."""
+    path = request.registry["c2cotel.settings"].section(ApplicationSettings).versions_path
+    found = _versions.read(path)
+    if found is None:
+        raise refusal(HTTPNotFound, "The versions file is gone")
+    return found
