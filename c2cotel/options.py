@@ -59,6 +59,21 @@ class ApplicationSettings:
         default=False,
         doc="Leave errors to the application or to pyramid_debugtoolbar: no JSON error views.",
     )
+    health_timeout: float = setting(
+        "C2C_HEALTH_TIMEOUT",
+        "c2c.health_timeout",
+        parse=seconds,
+        default=10.0,
+        doc="Seconds that one health check may take.",
+        shown="`10`",
+    )
+    versions_path: str = setting(
+        "C2C_VERSIONS_PATH",
+        "c2c.versions_path",
+        parse=text,
+        default="/app/versions.json",
+        doc="File with what the application is made of, served at `{base path}/versions.json`.",
+    )
     development: bool = setting(
         "DEVELOPMENT", parse=boolean, default=False, doc="Errors tell the client everything: stack trace and SQL."
     )
@@ -80,21 +95,6 @@ class RequestIdSettings:
 class SqlSettings:
     """What SQL statements carry."""
 
-    health_timeout: float = setting(
-        "C2C_HEALTH_TIMEOUT",
-        "c2c.health_timeout",
-        parse=seconds,
-        default=10.0,
-        doc="Seconds that one health check may take.",
-        shown="`10`",
-    )
-    versions_path: str = setting(
-        "C2C_VERSIONS_PATH",
-        "c2c.versions_path",
-        parse=text,
-        default="/app/versions.json",
-        doc="File with what the application is made of, served at `{base path}/versions.json`.",
-    )
     request_id: bool = setting(
         "C2C_SQL_REQUEST_ID",
         "c2c.sql_request_id",
@@ -125,27 +125,6 @@ class RedisSettings:
     )
 
 
-@dataclass(frozen=True)
-class StatsdSettings:
-    """Where and how statsd lines are sent."""
-
-    address: str | None = setting(
-        "STATSD_ADDRESS",
-        "c2c.statsd_address",
-        parse=statsd_address,
-        doc="Send every measurement to this statsd server: `host:port`, `[::1]:8125`, `udp://host:port`; port 8125 "
-        "when left out.",
-    )
-    prefix: str = setting(
-        "STATSD_PREFIX",
-        "c2c.statsd_prefix",
-        parse=text,
-        default="",
-        doc="Prefix of every metric name; exactly one dot follows it.",
-    )
-    use_tags: bool = setting(
-        "STATSD_USE_TAGS",
-        "c2c.statsd_use_tags",
 @dataclass(frozen=True)
 class BroadcastSettings:
     """How the processes of a service talk to each other, and where they keep what all of them must know."""
@@ -191,6 +170,27 @@ class BroadcastSettings:
     )
 
 
+@dataclass(frozen=True)
+class StatsdSettings:
+    """Where and how statsd lines are sent."""
+
+    address: str | None = setting(
+        "STATSD_ADDRESS",
+        "c2c.statsd_address",
+        parse=statsd_address,
+        doc="Send every measurement to this statsd server: `host:port`, `[::1]:8125`, `udp://host:port`; port 8125 "
+        "when left out.",
+    )
+    prefix: str = setting(
+        "STATSD_PREFIX",
+        "c2c.statsd_prefix",
+        parse=text,
+        default="",
+        doc="Prefix of every metric name; exactly one dot follows it.",
+    )
+    use_tags: bool = setting(
+        "STATSD_USE_TAGS",
+        "c2c.statsd_use_tags",
         parse=boolean,
         default=False,
         doc="Automatic metrics use tags instead of longer names.",
