@@ -52,6 +52,27 @@ class ApplicationSettings:
         default=False,
         doc="Keep totals in memory and serve them at `{base path}/stats.json`.",
     )
+    log_view: bool = setting(
+        "C2C_LOG_VIEW_ENABLED",
+        "c2c.log_view_enabled",
+        parse=boolean,
+        default=False,
+        doc="Serve `{base path}/logging/level`, which shows and sets levels of loggers (needs the secret).",
+    )
+    sql_profiler: bool = setting(
+        "C2C_SQL_PROFILER_ENABLED",
+        "c2c.sql_profiler_enabled",
+        parse=boolean,
+        default=False,
+        doc="Serve `{base path}/sql_profiler`, which switches the SQL profiler on and off (needs the secret).",
+    )
+    debug_view: bool = setting(
+        "C2C_DEBUG_VIEW_ENABLED",
+        "c2c.debug_view_enabled",
+        parse=boolean,
+        default=False,
+        doc="Serve the debug views below `{base path}/debug/` (need the secret).",
+    )
     disable_exception_handling: bool = setting(
         "C2C_DISABLE_EXCEPTION_HANDLING",
         "c2c.disable_exception_handling",

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from c2cotel.options import ApplicationSettings
-from c2cotel_views import errors, health, renderers, stats, versions
+from c2cotel_views import debug, errors, health, logging_level, renderers, sql_profiler, stats, versions
 from c2cotel_views._services import add_cornice_service
 from c2cotel_views._view import View
 
@@ -29,6 +29,29 @@ VIEWS = (
         doc="Timers, gauges and counters since the start.",
         parameters=(stats.RESET,),
     ),
+    View(
+        path="/logging/level",
+        route="c2c_logging_level",
+        enabled=lambda settings: settings.section(ApplicationSettings).log_view,
+        view=logging_level.view,
+        title="Levels of loggers",
+        doc="Show and set levels of loggers in all processes.",
+        parameters=(logging_level.NAME, logging_level.LEVEL, logging_level.TTL),
+        protected=True,
+        changes_state=logging_level.changes,
+    ),
+    View(
+        path="/sql_profiler",
+        route="c2c_sql_profiler",
+        enabled=lambda settings: settings.section(ApplicationSettings).sql_profiler,
+        view=sql_profiler.view,
+        title="SQL profiler",
+        doc="Log the plan of each distinct `SELECT` on `c2cotel.sql_profiler`; costs a lot while it is on.",
+        parameters=(sql_profiler.ENABLE,),
+        protected=True,
+        changes_state=sql_profiler.changes,
+    ),
+    *debug.VIEWS,
 )
 """Every view: its route, its guard, its entry in the index and its place in the documentation follow from its row."""
 
@@ -51,6 +74,8 @@ def includeme(config: Any) -> None:
             "C2C_SECRET is not set: %s not served, though the settings turn it on",
             ", ".join(row.path for row in enabled if row not in served),
         )
+    if any(row.view is logging_level.view for row in served):
+        config.registry["c2cotel.telemetry"].install(logging_level.install)
     config.include(errors)
     config.include(renderers)
     config.add_directive("add_cornice_service", add_cornice_service)

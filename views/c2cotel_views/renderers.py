@@ -6,12 +6,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 from pyramid.config import PHASE3_CONFIG
 from pyramid.interfaces import IRendererFactory
 from pyramid.renderers import JSON, json_renderer_factory
 from zope.interface.registry import Components
 
 from c2cotel_views import _json
+
+_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+# No float: the standard library writes some of them in another way.
+_PLAIN = (str, int, bool, type(None))
 
 
 def includeme(config: Any) -> None:
@@ -33,9 +38,25 @@ def includeme(config: Any) -> None:
 
 def _pretty(value: Any, default: Callable[[Any], Any]) -> str:
     try:
+        # The indenting encoder of the standard library is pure Python: most answers need nothing that only it has.
+        if _is_plain(value) and (encoded := orjson.dumps(value, option=_OPTIONS)).isascii():
+            return encoded.decode()
+    except (TypeError, RecursionError):  # an integer of more than 64 bits, a lone surrogate, a value that holds itself
+        pass
+    try:
         return json.dumps(value, default=default, indent=2, sort_keys=True)
     except TypeError:  # keys of several types have no order
         return json.dumps(value, default=default, indent=2)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether all of it is of JSON's own types, so that no adapter can have a say."""
+    kind = type(value)
+    if kind is dict:
+        return all(type(key) is str and (type(held) is str or _is_plain(held)) for key, held in value.items())
+    if kind is list or kind is tuple:
+        return all(type(held) is str or _is_plain(held) for held in value)
+    return kind in _PLAIN
 
 
 def _fast(value: Any, default: Callable[[Any], Any]) -> str:

@@ -1,0 +1,169 @@
+"""The operator's views over HTTP: gunicorn with several workers, Redis and PostgreSQL (contract, section 5)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import pytest
+import redis
+
+from tests.databases import PostgresPair, Valkey
+from tests.servers import Gunicorn, get, wait_until
+
+pytestmark = pytest.mark.server
+
+APPLICATION = "tests.db.operating:application()"
+
+
+@pytest.fixture
+def service(hello_table: PostgresPair, valkey: Valkey) -> dict[str, str]:
+    """Settings of one service."""
+    return {
+        "OPERATING_DB": hello_table.master.dsn("postgresql+psycopg2"),
+        "C2C_BASE_PATH": "/c2c",
+        "C2C_SECRET": "secret",
+        "C2C_LOG_VIEW_ENABLED": "1",
+        "C2C_SQL_PROFILER_ENABLED": "1",
+        "C2C_DEBUG_VIEW_ENABLED": "1",
+        "STATS_VIEW": "1",
+        "C2C_REDIS_URL": valkey.url,
+        "C2C_BROADCAST_PREFIX": f"operating_{uuid4().hex}_",
+    }
+
+
+def start(gunicorn: Callable[..., Gunicorn], env: dict[str, str], workers: int = 2, **options: Any) -> Gunicorn:
+    """Start a service whose processes all listen."""
+    server = gunicorn(APPLICATION, env=env, workers=workers, **options)
+    with redis.Redis.from_url(env["C2C_REDIS_URL"]) as client:
+        wait_until(
+            lambda: any(
+                count >= workers for _, count in client.pubsub_numsub(env["C2C_BROADCAST_PREFIX"] + "messages")
+            ),
+            "all workers listen",
+        )
+    return server
+
+
+def ask(server: Gunicorn, path: str, **params: Any) -> Any:
+    """The JSON of a view, the secret given."""
+    answer = get(f"{server.url}/c2c{path}?{urlencode({'secret': 'secret', **params})}")
+    assert answer is not None
+    return answer.json()
+
+
+def levels(server: Gunicorn, workers: int = 2) -> dict[int, int]:
+    """The level of the logger `app` in each worker."""
+    found: dict[int, int] = {}
+
+    def all_asked() -> bool:
+        answer = get(f"{server.url}/who")
+        if answer is not None:
+            found[answer.json()["pid"]] = answer.json()["level"]
+        return len(found) >= workers
+
+    wait_until(all_asked, "each worker has answered")
+    return found
+
+
+@pytest.mark.parametrize("preload", [False, True], ids=["", "preload"])
+def test_a_level_reaches_all_workers_of_its_service_and_those_that_start_later(
+    gunicorn: Callable[..., Gunicorn], service: dict[str, str], preload: bool
+) -> None:
+    ours = start(gunicorn, service, preload=preload)
+    other = start(gunicorn, {**service, "C2C_BROADCAST_PREFIX": "other" + service["C2C_BROADCAST_PREFIX"]}, workers=1)
+    told = ask(ours, "/logging/level", name="app", level="DEBUG")
+    assert told == {"status": 200, "name": "app", "level": "DEBUG", "effective_level": "DEBUG"}
+    assert set(levels(ours).values()) == {logging.DEBUG}
+    assert set(levels(other, 1).values()) == {logging.NOTSET}
+    assert ask(other, "/logging/level") == {"status": 200, "overrides": {}}
+    before = ours.children()
+    (killed, *_) = levels(ours)
+    os.kill(killed, signal.SIGTERM)
+    wait_until(lambda: len(ours.children() - before) == 1, "a new worker")
+    new = next(iter(ours.children() - before))
+    wait_until(lambda: levels(ours).get(new) == logging.DEBUG, "the new worker has the level")
+    assert ask(ours, "/logging/level") == {"status": 200, "overrides": {"app": "DEBUG"}}
+    ours.terminate()
+    again = start(gunicorn, service, preload=preload)
+    wait_until(lambda: set(levels(again).values()) == {logging.DEBUG}, "the level is restored at start")
+
+
+def test_a_level_with_an_end_ends_everywhere(gunicorn: Callable[..., Gunicorn], service: dict[str, str]) -> None:
+    server = start(gunicorn, service)
+    ask(server, "/logging/level", name="app", level="DEBUG", ttl=2)
+    assert set(levels(server).values()) == {logging.DEBUG}
+    wait_until(lambda: set(levels(server).values()) == {logging.NOTSET}, "the level went back")
+    wait_until(lambda: ask(server, "/logging/level") == {"status": 200, "overrides": {}}, "nothing is kept")
+
+
+def test_stacks_and_memory_of_every_process(gunicorn: Callable[..., Gunicorn], service: dict[str, str]) -> None:
+    server = start(gunicorn, service)
+    threads = [thread for entry in ask(server, "/debug/stacks") for thread in entry["threads"]]
+    assert {int(thread.split("/")[1]) for thread in threads} == server.children()
+    for path, key in (("/debug/memory", "most_common_types"), ("/debug/memory_maps", "memory_maps")):
+        found = ask(server, path)
+        assert {answer["pid"] for answer in found} == server.children()
+        assert all(answer[key] for answer in found)
+
+
+def plans(server: Gunicorn) -> list[dict[str, Any]]:
+    """What the profiler logged."""
+    return [event for event in server.events() if event["logger_name"] == "c2cotel.sql_profiler"]
+
+
+def test_each_select_is_explained_once_in_every_worker_while_the_profiler_is_on(
+    gunicorn: Callable[..., Gunicorn], service: dict[str, str], hello_table: PostgresPair
+) -> None:
+    server = start(gunicorn, service)
+
+    def everywhere(query: str) -> None:
+        for _ in range(12):
+            assert get(f"{server.url}/sql?{urlencode({'q': query})}") is not None
+
+    assert ask(server, "/sql_profiler") == {"status": 200, "enabled": False}
+    everywhere("SELECT 1 AS off")
+    assert plans(server) == []
+    assert ask(server, "/sql_profiler", enable=1) == {"status": 200, "enabled": True}
+    assert all(ask(server, "/sql_profiler")["enabled"] for _ in range(8)), "in all workers"
+    levels(server)
+    everywhere("select value from hello where id < :n")
+    wait_until(lambda: plans(server), "a plan")
+    found = plans(server)
+    assert len(found) == len({event["pid"] for event in found}) <= 2, "once in each worker"
+    text = found[0]["msg"]
+    assert "FROM hello\nWHERE id < %(n)s" in text, "the statement is formatted"
+    assert "parameters: {'n': 7}" in text
+    assert "Execution Time:" in text, "it was analyzed"
+    everywhere("SELECT nothing FROM nowhere")
+    assert len(plans(server)) == len(found), "a statement that fails has no plan"
+    everywhere("SELECT 1/(count(*) - 1) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+    everywhere("SELECT pg_advisory_xact_lock(4711)")
+    wait_until(lambda: any("No plan could be made" in event["msg"] for event in plans(server)), "the error is told")
+    assert ask(server, "/sql_profiler", enable=0) == {"status": 200, "enabled": False}
+    before = len(plans(server))
+    everywhere("SELECT 3 AS off_again")
+    assert len(plans(server)) == before
+    states = hello_table.master.query("SELECT state FROM pg_stat_activity WHERE state LIKE 'idle in%'")
+    assert states == [], "the profiler's transactions are rolled back"
+
+
+def test_a_redis_that_is_away_costs_the_reach_and_not_the_answer(
+    gunicorn: Callable[..., Gunicorn], service: dict[str, str], tmp_path: Any
+) -> None:
+    own = Valkey(tmp_path)
+    try:
+        server = start(gunicorn, {**service, "C2C_REDIS_URL": own.url})
+        own.signal(signal.SIGKILL)
+        told = ask(server, "/logging/level", name="app", level="DEBUG")
+        assert told == {"status": 200, "name": "app", "level": "DEBUG", "effective_level": "DEBUG"}
+        assert isinstance(ask(server, "/logging/level")["overrides"], dict)
+        assert len({json.dumps(answer["pid"]) for answer in ask(server, "/debug/memory", limit=1)}) >= 1
+    finally:
+        own.close()

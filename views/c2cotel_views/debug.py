@@ -1,0 +1,206 @@
+"""What an operator asks a process that misbehaves: stacks, memory, and answers on purpose."""
+
+from __future__ import annotations
+
+import gc
+import linecache
+import os
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import objgraph
+import psutil
+from pyramid.httpexceptions import HTTPBadRequest, exception_response, status_map
+from pyramid.request import Request
+from pyramid.response import Response
+
+from c2cotel import broadcast
+from c2cotel.options import ApplicationSettings
+from c2cotel_views._auth import SECRET
+from c2cotel_views._json import refusal
+from c2cotel_views._parameters import Parameter, number, seconds, text
+from c2cotel_views._view import View
+
+LIMIT = number("limit", "How many types are shown.", default=30, least=1, most=10_000)
+PATH = text("path", "What to call, with its query, as `/api/hello?name=x`.", "", most=4000)
+TIME = seconds("time", "How long to sleep.", None, most=3600)
+STATUS = number("status", "The HTTP status to answer with.", default=500, least=200, most=599)
+
+
+@broadcast.decorator("c2c_debug_stacks", expect_answers=True)
+def _stacks() -> dict[str, Any]:
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    found = []
+    for ident, frame in sys._current_frames().items():  # noqa: SLF001  # documented, in spite of its name
+        frames: list[dict[str, Any]] = []
+        current: Any = frame
+        while current is not None:
+            code = current.f_code
+            entry = {"file": code.co_filename, "line": current.f_lineno, "function": code.co_name}
+            if line := linecache.getline(code.co_filename, current.f_lineno or 0).strip():
+                entry["code"] = line
+            frames.append(entry)
+            current = current.f_back
+        found.append({"name": names.get(ident, "?"), "ident": ident, "frames": frames[::-1]})
+    return {"threads": found}
+
+
+@broadcast.decorator("c2c_debug_memory", expect_answers=True)
+def _memory(limit: int) -> dict[str, Any]:
+    collected = [gc.collect(generation) for generation in range(3)]
+    return {
+        "nb_collected": collected,
+        "most_common_types": objgraph.most_common_types(limit=limit, shortnames=False),
+        "leaking_objects": objgraph.most_common_types(
+            limit=limit, objects=objgraph.get_leaking_objects(), shortnames=False
+        ),
+    }
+
+
+@broadcast.decorator("c2c_debug_memory_maps", expect_answers=True)
+def _memory_maps() -> dict[str, Any]:
+    maps: list[Any] = psutil.Process().memory_maps(grouped=True)
+    sizes = [{"path": each.path, **{f"{name}_kb": getattr(each, name) // 1024 for name in _SIZES}} for each in maps]
+    return {"memory_maps": sorted(sizes, key=lambda each: (-each["pss_kb"], each["path"]))}
+
+
+_SIZES = ("size", "rss", "pss", "swap")
+
+
+def stacks(_: Request) -> list[dict[str, Any]]:
+    """The stack of every thread of every process; threads with the same one are together."""
+    found: dict[str, dict[str, Any]] = {}
+    for answer in _dicts(_stacks()):
+        for thread in answer["threads"]:
+            together = found.setdefault(repr(thread["frames"]), {"threads": [], "frames": thread["frames"]})
+            thread_id = f"{answer['hostname']}/{answer['pid']}/{thread['name']}({thread['ident']})"
+            together["threads"].append(thread_id)
+    for together in found.values():
+        together["threads"].sort()
+    return sorted(found.values(), key=lambda together: (-len(together["threads"]), together["threads"]))
+
+
+def memory(request: Request) -> list[dict[str, Any]]:
+    """What each process holds, counted by type, after a garbage collection."""
+    return _dicts(_memory(limit=LIMIT(request)))
+
+
+def memory_maps(_: Request) -> list[dict[str, Any]]:
+    """What the memory of each process is made of, in KiB, by file."""
+    return _dicts(_memory_maps())
+
+
+def memory_diff(request: Request) -> list[tuple[str, int, int]]:
+    """Types of which there are more after a second call of a path than before it: type, how many, how many more."""
+    limit = LIMIT(request)
+    path = _path_of_url(request) if request.matchdict else PATH(request)
+    if not path or not path.startswith("/"):
+        raise refusal(HTTPBadRequest, f"path={path!r}: expected a path of this application, such as /api/hello?name=x")
+    _call(request, path)
+    before = _types()
+    _call(request, path)
+    growth = _types()
+    changes = ((kind, total, total - before.get(kind, 0)) for kind, total in growth.items())
+    grown = sorted((change for change in changes if change[2] > 0), key=lambda change: (-change[2], change[0]))
+    return grown[:limit]
+
+
+def sleep(request: Request) -> Response:
+    """Answer after some seconds."""
+    duration = TIME(request)
+    if duration is None:
+        raise refusal(HTTPBadRequest, "time: expected seconds, such as 60.2")
+    time.sleep(duration)
+    return Response(status=204)
+
+
+def headers(request: Request) -> dict[str, str]:
+    """The headers as the WSGI server handed them over."""
+    return dict(request.headers)
+
+
+def error(request: Request) -> Response:
+    """Fail with a status."""
+    status = STATUS(request)
+    if status not in status_map:
+        known = ", ".join(map(str, sorted(status_map)))
+        raise refusal(HTTPBadRequest, f"status={status}: expected one of {known}")
+    raise exception_response(status)
+
+
+def _path_of_url(request: Request) -> str:
+    """The form of 2018: the path and its query stand in the URL, beside what is meant for this view."""
+    query = [pair for pair in request.GET.items() if pair[0] not in {SECRET, LIMIT.name}]
+    path = quote("/" + (request.matchdict or {})["path"])
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def _call(request: Request, path: str) -> None:
+    inner = Request.blank(path, environ=_server(request.environ))
+    for name in ("HTTP_X_API_KEY", "HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_ACCEPT", "HTTP_HOST"):
+        if name in request.environ:
+            inner.environ[name] = request.environ[name]
+    response = request.invoke_subrequest(inner)
+    try:
+        for _ in response.app_iter:  # a stream does its work while it is read
+            pass
+    finally:
+        getattr(response.app_iter, "close", _nothing)()
+
+
+def _server(environ: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: environ[name] for name in _SERVER if name in environ}
+
+
+_SERVER = ("SCRIPT_NAME", "SERVER_NAME", "SERVER_PORT", "wsgi.url_scheme", "wsgi.multithread", "wsgi.multiprocess")
+
+
+def _nothing() -> None:
+    return None
+
+
+def _types() -> Counter[str]:
+    gc.collect()
+    return Counter(map(_type_name, gc.get_objects()))
+
+
+def _type_name(held: object) -> str:
+    kind = type(held)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _dicts(answers: Iterable[Any] | None) -> list[dict[str, Any]]:
+    """The answers of the processes that gave one."""
+    found = [answer for answer in answers or () if isinstance(answer, dict)]
+    return sorted(found, key=lambda answer: (answer["hostname"] != socket.gethostname(), answer["pid"] != os.getpid()))
+
+
+def _row(path: str, route: str, view: Callable[[Request], Any], doc: str, *parameters: Parameter[Any]) -> View:
+    return View(
+        path=f"/debug/{path}",
+        route=f"c2c_debug_{route}",
+        enabled=lambda settings: settings.section(ApplicationSettings).debug_view,
+        view=view,
+        title="" if "{" in path else f"Debug: {route.replace('_', ' ')}",
+        doc=doc,
+        parameters=parameters,
+        protected=True,
+    )
+
+
+VIEWS = (
+    _row("stacks", "stacks", stacks, "The stack of every thread of all processes."),
+    _row("memory", "memory", memory, "What all processes hold, counted by type.", LIMIT),
+    _row("memory_maps", "memory_maps", memory_maps, "What the memory of all processes is made of, in KiB, by file."),
+    _row("memory_diff", "memory_diff", memory_diff, "Types that grow when a path is called again.", PATH, LIMIT),
+    _row("memory_diff/{path:.*}", "memory_diff_deprecated", memory_diff, "As `/debug/memory_diff?path=`.", LIMIT),
+    _row("sleep", "sleep", sleep, "Answers after some seconds, with 204.", TIME),
+    _row("headers", "headers", headers, "The request's headers as the WSGI server handed them over."),
+    _row("error", "error", error, "Answers with an HTTP error.", STATUS),
+)

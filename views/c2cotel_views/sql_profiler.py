@@ -1,0 +1,114 @@
+"""`EXPLAIN ANALYZE` of every distinct `SELECT`, switched on and off in all processes while they run.
+
+The plan is made on a connection of its own, in a transaction that is rolled back, so that the application's
+transaction cannot notice; what that transaction has not committed is not seen there either.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import sqlparse
+from opentelemetry import trace
+from pyramid.request import Request
+
+from c2cotel import broadcast, redaction
+from c2cotel_views._parameters import flag
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+ENABLE = flag("enable", "Turn it on or off in all processes; missing: tell the state.", default=None)
+
+_logger = logging.getLogger("c2cotel.sql_profiler")
+_CHANNEL = "c2c_sql_profiler"
+_TIMEOUTS = "SET LOCAL statement_timeout = 10000; SET LOCAL lock_timeout = 1000"
+_MOST_STATEMENTS = 10_000
+
+
+class Profiler:
+    """The profiler of this process."""
+
+    def __init__(self) -> None:
+        self.enabled = False
+        self._seen: set[Any] = set()
+        self._listening = False
+
+    def switch(self, enable: bool) -> dict[str, Any]:
+        """Turn it on, with no statement seen yet, or off."""
+        if enable and not self._listening:  # once for all: a listener cannot go while other threads run statements
+            from sqlalchemy import event  # noqa: PLC0415  # an application may have none
+            from sqlalchemy.engine import Engine  # noqa: PLC0415
+
+            self._listening = True
+            event.listen(Engine, "after_cursor_execute", self._executed)
+        if enable and not self.enabled:
+            self._seen = set()
+        self.enabled = enable
+        return {"enabled": enable}
+
+    def _executed(
+        self, connection: Connection, _: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    ) -> None:
+        if not self.enabled or executemany or not statement.lstrip()[:7].upper().startswith("SELECT"):
+            return
+        key = connection.dialect.name, statement
+        if key in self._seen or len(self._seen) >= _MOST_STATEMENTS:
+            return
+        self._seen.add(key)
+        try:
+            self._explain(connection, statement, parameters)
+        except Exception as error:  # noqa: BLE001  # the application's statement has worked
+            shown = redaction.anywhere(f"{type(error).__name__}: {error}")
+            _logger.error(  # noqa: TRY400  # the statement's own error says it all
+                "No plan could be made: %s\nstatement:\n%s", shown, _pretty(statement)
+            )
+
+    def _explain(self, connection: Connection, statement: str, parameters: Any) -> None:
+        if connection.dialect.name != "postgresql":
+            _logger.warning(
+                "%s has no EXPLAIN ANALYZE, only PostgreSQL; statement:\n%s",
+                connection.dialect.name,
+                _pretty(statement),
+            )
+            return
+        pool = connection.engine.pool.recreate()  # the same server, and never a connection that the application needs
+        try:
+            with closing(pool.connect()) as own, closing(own.cursor()) as cursor:
+                try:
+                    cursor.execute(_TIMEOUTS)
+                    cursor.execute(f"EXPLAIN ANALYZE {statement}", parameters)
+                    plan = "\n".join(row[0] for row in cursor.fetchall())
+                finally:
+                    own.rollback()
+        finally:
+            pool.dispose()
+        pretty = _pretty(statement)
+        _logger.info("statement:\n%s\nparameters: %r\nplan:\n%s", pretty, parameters, plan)
+        span = trace.get_current_span()
+        if span.is_recording():
+            attributes = {"db.query.text": pretty, "c2c.sql_profiler.parameters": repr(parameters)}
+            span.add_event("c2c.sql_profiler", {**attributes, "c2c.sql_profiler.plan": plan})
+
+
+def _pretty(statement: str) -> str:
+    return str(sqlparse.format(statement, reindent=True, keyword_case="upper"))
+
+
+profiler = Profiler()
+broadcast.subscribe(_CHANNEL, profiler.switch)
+
+
+def changes(request: Request) -> bool:
+    """Whether a request turns it on or off."""
+    return ENABLE(request) is not None
+
+
+def view(request: Request) -> dict[str, Any]:
+    """Tell whether it is on in this process, or switch it in all of them."""
+    enable = ENABLE(request)
+    if enable is not None:
+        broadcast.broadcast(_CHANNEL, {"enable": enable}, expect_answers=True)
+    return {"status": 200, "enabled": profiler.enabled}
