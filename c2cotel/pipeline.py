@@ -27,7 +27,8 @@ from c2cotel.options import OtelSettings, StatsdSettings
 from c2cotel.recorder import Recorder
 from c2cotel.sdk import forget_global_providers, preferred_temporality, resource_of
 from c2cotel.settings import Settings
-from c2cotel.sinks import AggregateSink, Observer, SampleSink, TotalsSink
+from c2cotel.sinks import AggregateSink, Observer, SampleSink
+from c2cotel.totals import TotalsSink
 
 _logger = logging.getLogger(__name__)
 

@@ -54,7 +54,11 @@ class Telemetry:
         multiprocessing.util.register_after_fork(self, _close_with_child)
 
     def totals(self, *, reset: bool = False) -> dict[str, Any]:
-        """The totals in memory, up to this moment; see `c2cotel.sinks.TotalsSink.collect`."""
+        """The totals in memory, up to this moment; `c2cotel.totals.merge` makes of them what `stats.json` shows.
+
+        Args:
+            reset: forget them in the same step.
+        """
         sink = self._pipeline.add_totals()
         self.recorder.drain()
         return sink.collect(reset=reset)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2cotel.sinks import Totals
+from c2cotel.totals import Totals, merge
 
 
 def test_whole_milliseconds() -> None:
@@ -44,3 +46,23 @@ def test_memory_stays_bounded_and_zero_is_a_duration(values: list[float]) -> Non
     totals.fold(values)
     assert len(totals.buckets) < 3500
     assert totals.as_json()["nb"] == len(values)
+
+
+@given(st.lists(st.lists(st.floats(0, 1000), min_size=1, max_size=50), min_size=1, max_size=5))
+def test_the_totals_of_several_processes_are_those_of_one_that_did_it_all(processes: list[list[float]]) -> None:
+    shares, together = [], Totals()
+    for values in processes:
+        totals = Totals()
+        totals.fold(values)
+        together.fold(values)
+        wired = json.loads(json.dumps(totals.as_share()))
+        shares.append({"timers": {"t": wired}, "gauges": {}, "counters": {"c": len(values)}})
+    found = merge(shares)
+    expected = together.as_json()
+    assert abs(found["timers"]["t"].pop("avg_ms") - expected.pop("avg_ms")) <= 1, "floats are added in another order"
+    assert found == {"timers": {"t": expected}, "gauges": {}, "counters": {"c": sum(map(len, processes))}}
+
+
+def test_of_a_gauge_the_latest_value_counts() -> None:
+    shares = [{"timers": {}, "gauges": {"g": gauge}, "counters": {}} for gauge in ([3.0, 30], [5.0, 50], [4.0, 40])]
+    assert merge(shares)["gauges"] == {"g": 50}

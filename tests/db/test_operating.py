@@ -167,3 +167,18 @@ def test_a_redis_that_is_away_costs_the_reach_and_not_the_answer(
         assert len({json.dumps(answer["pid"]) for answer in ask(server, "/debug/memory", limit=1)}) >= 1
     finally:
         own.close()
+
+
+@pytest.mark.parametrize("preload", [False, True], ids=["", "preload"])
+def test_the_totals_of_all_workers_are_one(
+    gunicorn: Callable[..., Gunicorn], service: dict[str, str], preload: bool
+) -> None:
+    server = start(gunicorn, service, preload=preload)
+    levels(server)
+    ask(server, "/stats.json", scope="all", reset=1)
+    for _ in range(30):
+        assert get(f"{server.url}/hello") is not None
+    found = ask(server, "/stats.json", scope="all", reset=1)
+    assert found["processes"] == {"answered": 2, "silent": 0}
+    assert found["timers"]["route/GET/hello/200"]["nb"] == 30
+    assert "route/GET/hello/200" not in ask(server, "/stats.json", scope="all")["timers"], "all were reset"

@@ -112,3 +112,11 @@ def test_the_view_is_open_whatever_the_applications_default_permission_is() -> N
 
 def test_a_query_that_is_no_utf8_is_a_400(app: Application) -> None:
     app.http.get("/c2c/stats.json?reset=%ff", status=400)
+
+
+def test_without_redis_all_processes_are_this_one(app: Application) -> None:
+    app.http.get("/hello")
+    answer = app.http.get("/c2c/stats.json?scope=all").json
+    assert answer.pop("processes") == {"answered": 1, "silent": 0}
+    assert answer["timers"]["work/a_b/n=1"]["nb"] == 1
+    assert "scope='some'" in app.http.get("/c2c/stats.json?scope=some", status=400).text

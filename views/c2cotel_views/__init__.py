@@ -26,8 +26,9 @@ VIEWS = (
         enabled=lambda settings: settings.section(ApplicationSettings).stats_view,
         view=stats.view,
         title="Statistics",
-        doc="Timers, gauges and counters since the start.",
-        parameters=(stats.RESET,),
+        doc="Timers, gauges and counters since the start, of this process or of all together.",
+        parameters=(stats.RESET, stats.SCOPE),
+        install=stats.install,
     ),
     View(
         path="/logging/level",
@@ -39,6 +40,7 @@ VIEWS = (
         parameters=(logging_level.NAME, logging_level.LEVEL, logging_level.TTL),
         protected=True,
         changes_state=logging_level.changes,
+        install=logging_level.install,
     ),
     View(
         path="/sql_profiler",
@@ -69,13 +71,13 @@ def includeme(config: Any) -> None:
     config.registry[SERVED] = served = [row for row in enabled if application.secret or not row.protected]
     for row in served:
         row.add(config, settings, application.base_path)
+        if row.install is not None:
+            config.registry["c2cotel.telemetry"].install(row.install)
     if len(served) < len(enabled):
         _logger.warning(
             "C2C_SECRET is not set: %s not served, though the settings turn it on",
             ", ".join(row.path for row in enabled if row not in served),
         )
-    if any(row.view is logging_level.view for row in served):
-        config.registry["c2cotel.telemetry"].install(logging_level.install)
     config.include(errors)
     config.include(renderers)
     config.add_directive("add_cornice_service", add_cornice_service)

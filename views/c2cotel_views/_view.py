@@ -12,6 +12,7 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from c2cotel.settings import Settings
+from c2cotel.telemetry import Telemetry
 from c2cotel_views._auth import is_authorized, may_change
 from c2cotel_views._json import answer, refusal
 from c2cotel_views._parameters import Parameter
@@ -34,6 +35,7 @@ class View:
             session's token. None when no request does.
         at: the path from the application's root, for a view that is not below the base path; `path` is then what the
             documentation shows.
+        install: what the view needs in every process, served by this one or not; returns what takes it out again.
     """
 
     path: str
@@ -46,6 +48,7 @@ class View:
     protected: bool = False
     changes_state: Callable[[Request], bool] | None = None
     at: Callable[[Settings], str] | None = None
+    install: Callable[[Telemetry], Callable[[], None]] | None = None
 
     def add(self, config: Any, settings: Settings, base_path: str) -> None:
         """Register route and view, outside of any `route_prefix` of the application."""
