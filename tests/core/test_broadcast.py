@@ -20,8 +20,10 @@ US = {"hostname": socket.gethostname(), "pid": os.getpid()}
 
 @pytest.fixture(autouse=True)
 def no_handler_left() -> Iterator[None]:
+    before = dict(broadcast._handlers._known)
     yield
     broadcast._handlers._known.clear()
+    broadcast._handlers._known.update(before)
 
 
 def test_without_redis_this_process_answers() -> None:

@@ -48,6 +48,7 @@ def start(gunicorn: Callable[..., Gunicorn], env: dict[str, str], workers: int =
             ),
             "all workers listen",
         )
+    levels(server, workers)  # and have their views: a process listens before it has read all of the application
     return server
 
 
