@@ -1,9 +1,11 @@
 # Everything that is done with this repository: `make` alone lists it.
-# Needs Python 3.10 or newer and make; `make test` also node and npm, for the reference statsd server.
+# Needs Python 3.10 or newer and make; `make test` also node and npm, for the reference statsd server,
+# and Chromium, for the pages.
 
 PYTHON ?= python3
 VERSIONS := 3.10 3.11 3.12 3.13
 STATSD_VERSION := 0.9.0
+AXE_VERSION := 4.14.1
 PYTEST_ARGS ?=
 
 EXPORTER := ./exporters/opentelemetry-exporter-statsd
@@ -11,6 +13,7 @@ PYPROJECTS := pyproject.toml views/pyproject.toml $(EXPORTER)/pyproject.toml
 STATSD := .cache/npm/node_modules/statsd/package.json
 # The tests that need no server: they run on every Python version there is.
 PORTABLE_TESTS = $(wildcard tests/core tests/views tests/contract exporters/*/tests)
+comma := ,
 STRICT := mypy --no-error-summary
 
 .DEFAULT_GOAL := help
@@ -20,7 +23,7 @@ STRICT := mypy --no-error-summary
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# $(call install,PYTHON,DIRECTORY): a virtual environment with all three distributions, editable, and everything for tests.
+# $(call install,PYTHON,DIRECTORY,EXTRAS): a virtual environment with all three distributions, editable, and everything for tests.
 # `python -m pip` says whether the environment is whole: one left half-made is made anew.
 define install
 	@$(1) --version >/dev/null 2>&1 || { \
@@ -32,40 +35,42 @@ define install
 	@echo "Installing into $(2) ..."
 	@$(2)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
 	@$(2)/bin/python -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt \
-	    --editable '.[all,dev]' --editable $(EXPORTER) --editable ./views
+	    --editable '.[$(3)]' --editable $(EXPORTER) --editable ./views
 	@touch $(2)/.installed
 endef
 
 venv: .venv/.installed  ## make .venv with everything in it
 
 .venv/.installed: $(PYPROJECTS) constraints.txt
-	$(call install,$(PYTHON),.venv)
+	$(call install,$(PYTHON),.venv,all$(comma)dev$(comma)browser)
 
 .venvs/%/.installed: $(PYPROJECTS) constraints.txt
-	$(call install,python$*,.venvs/$*)
+	$(call install,python$*,.venvs/$*,all$(comma)dev)
 
 demo: venv  ## see it work: an application, its metrics, a log line and a trace (DEMO_SECONDS=5 ends by itself)
 	@.venv/bin/c2cotel demo
 
-# Without npm the tests marked `server` cannot run: that is said loudly, and is an error in CI.
+# What is missing leaves out the tests that need it: that is said loudly, and is an error in CI.
 test: venv  ## run all tests (PYTEST_ARGS="-k name" for some)
-	@if command -v npm >/dev/null 2>&1 && command -v node >/dev/null 2>&1; then \
-	    $(MAKE) --no-print-directory statsd && .venv/bin/python -m pytest $(PYTEST_ARGS); \
-	elif [ -n "$$CI" ]; then \
-	    echo "node and npm are needed for the tests against the real statsd server: apt-get install nodejs npm" >&2; exit 1; \
-	else \
-	    .venv/bin/python -m pytest -m "not server" $(PYTEST_ARGS); status=$$?; \
-	    printf '\n%s\n%s\n' '*** The tests against the real statsd server were LEFT OUT: there is no node and npm here.' \
-	        '*** Debian, Ubuntu: apt-get install nodejs npm' >&2; \
-	    exit $$status; \
-	fi
+	@missing=; marks=; \
+	if command -v npm >/dev/null 2>&1 && command -v node >/dev/null 2>&1; then \
+	    $(MAKE) --no-print-directory statsd || exit 1; \
+	else missing=" nodejs npm"; marks="not server and not browser"; fi; \
+	command -v chromium >/dev/null 2>&1 || { missing="$$missing chromium"; marks="$${marks:-not browser}"; }; \
+	if [ -n "$$missing" ] && [ -n "$$CI" ]; then \
+	    echo "The tests need what is missing here: apt-get install$$missing" >&2; exit 1; fi; \
+	.venv/bin/python -m pytest -m "$$marks" $(PYTEST_ARGS); status=$$?; \
+	if [ -n "$$missing" ]; then printf '\n%s\n%s\n' \
+	    '*** Tests against real servers and a real browser were LEFT OUT: something is missing here.' \
+	    "*** Debian, Ubuntu: apt-get install$$missing" >&2; fi; \
+	exit $$status
 
-statsd: $(STATSD)  ## fetch npm's statsd, the reference server of the tests, into .cache
+statsd: $(STATSD)  ## fetch npm's statsd, the reference server of the tests, and axe-core into .cache
 
 $(STATSD): Makefile
 	@rm -rf .cache/npm && mkdir -p .cache/npm
 	@npm install --silent --no-save --package-lock=false --ignore-scripts --omit=optional --no-audit --no-fund \
-	    --prefix .cache/npm statsd@$(STATSD_VERSION)
+	    --prefix .cache/npm statsd@$(STATSD_VERSION) axe-core@$(AXE_VERSION)
 	@touch $@
 
 test-versions: venv  ## run the tests that need no server on every other Python version found here

@@ -11,9 +11,16 @@ from c2cotel.parsing import addresses, redis_url, typed_options, whole
 from c2cotel.settings import boolean, choice, count, declarations, milliseconds, seconds, setting, text, words
 
 
-def _base_path(value: str) -> str:
+def _path(value: str) -> str:
     path = value.strip().strip("/")
     return f"/{path}" if path else ""
+
+
+def _packages(value: str) -> tuple[str, ...]:
+    found = tuple(value.split())
+    if not all(part.isidentifier() for name in found for part in name.split(".")):
+        raise ValueError("names of Python packages, separated by blanks")
+    return found
 
 
 def statsd_address(value: str) -> str:
@@ -36,9 +43,7 @@ def _header(value: str) -> str:
 class ApplicationSettings:
     """What each Pyramid application decides for itself."""
 
-    base_path: str = setting(
-        "C2C_BASE_PATH", "c2c.base_path", parse=_base_path, default="", doc="URL prefix of all views."
-    )
+    base_path: str = setting("C2C_BASE_PATH", "c2c.base_path", parse=_path, default="", doc="URL prefix of all views.")
     secret: str | None = setting(
         "C2C_SECRET",
         "c2c.secret",
@@ -72,6 +77,21 @@ class ApplicationSettings:
         parse=boolean,
         default=False,
         doc="Serve the debug views below `{base path}/debug/` (need the secret).",
+    )
+    profiler_path: str = setting(
+        "C2C_PROFILER_PATH",
+        "c2c.profiler_path",
+        parse=_path,
+        default="",
+        doc="Serve the CPU profiler's page at this path, from the root of the application (needs the secret).",
+    )
+    profiler_modules: tuple[str, ...] = setting(
+        "C2C_PROFILER_MODULES",
+        "c2c.profiler_modules",
+        parse=_packages,
+        default=(),
+        doc="Python packages, separated by blanks: the CPU profiler tells how much time each takes.",
+        shown="none",
     )
     disable_exception_handling: bool = setting(
         "C2C_DISABLE_EXCEPTION_HANDLING",

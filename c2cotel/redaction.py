@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote_plus
 
 HIDDEN = "REDACTED"
@@ -29,6 +31,12 @@ def query(text: str) -> str:
     if not text:
         return text
     return "&".join(_hide_value(pair) for pair in text.split("&"))
+
+
+def path(environ: Mapping[str, Any]) -> str:
+    """The path of a WSGI request, for people; any bytes are a path."""
+    raw = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return anywhere(raw.encode("latin-1", "replace").decode("utf-8", "replace"))
 
 
 def url(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -51,3 +52,19 @@ def start(hello_table: PostgresPair) -> Iterator[Callable[..., Hellos]]:
 def hellos(start: Callable[..., Hellos]) -> Hellos:
     """An application on both servers."""
     return start()
+
+
+@pytest.fixture
+def service(hello_table: PostgresPair, valkey: Valkey) -> dict[str, str]:
+    """Settings of one service."""
+    return {
+        "OPERATING_DB": hello_table.master.dsn("postgresql+psycopg2"),
+        "C2C_BASE_PATH": "/c2c",
+        "C2C_SECRET": "secret",
+        "C2C_LOG_VIEW_ENABLED": "1",
+        "C2C_SQL_PROFILER_ENABLED": "1",
+        "C2C_DEBUG_VIEW_ENABLED": "1",
+        "STATS_VIEW": "1",
+        "C2C_REDIS_URL": valkey.url,
+        "C2C_BROADCAST_PREFIX": f"operating_{uuid4().hex}_",
+    }

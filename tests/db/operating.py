@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from pyramid.config import Configurator
@@ -14,9 +15,15 @@ from sqlalchemy import select, text
 import c2cotel
 from c2cotel.db import setup_session
 from c2cotel.logs import JsonLogHandler
+from c2cotel_views.health import HealthCheck
 from tests.db.application import Hello
 
 logging.getLogger("sqlalchemy").setLevel(logging.WARNING)
+
+
+def _fail_if_asked(_: Request) -> None:
+    if Path(os.environ.get("OPERATING_BROKEN", "")).is_file():
+        raise RuntimeError("broken on purpose")
 
 
 def application() -> Any:
@@ -35,6 +42,9 @@ def application() -> Any:
         def who(_: Request) -> Any:
             return {"pid": os.getpid(), "level": logging.getLogger("app").level}
 
+        health = HealthCheck(config)
+        health.add_db_session_check(session)
+        health.add_custom_check("broken", _fail_if_asked, 1)
         for view in (hello, sql, who):
             config.add_route(view.__name__, f"/{view.__name__}")
             config.add_view(view, route_name=view.__name__, renderer="json")

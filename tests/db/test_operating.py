@@ -9,68 +9,14 @@ import signal
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
 
 import pytest
-import redis
 
 from tests.databases import PostgresPair, Valkey
+from tests.db.operator import ask, levels, start
 from tests.servers import Gunicorn, get, wait_until
 
 pytestmark = pytest.mark.server
-
-APPLICATION = "tests.db.operating:application()"
-
-
-@pytest.fixture
-def service(hello_table: PostgresPair, valkey: Valkey) -> dict[str, str]:
-    """Settings of one service."""
-    return {
-        "OPERATING_DB": hello_table.master.dsn("postgresql+psycopg2"),
-        "C2C_BASE_PATH": "/c2c",
-        "C2C_SECRET": "secret",
-        "C2C_LOG_VIEW_ENABLED": "1",
-        "C2C_SQL_PROFILER_ENABLED": "1",
-        "C2C_DEBUG_VIEW_ENABLED": "1",
-        "STATS_VIEW": "1",
-        "C2C_REDIS_URL": valkey.url,
-        "C2C_BROADCAST_PREFIX": f"operating_{uuid4().hex}_",
-    }
-
-
-def start(gunicorn: Callable[..., Gunicorn], env: dict[str, str], workers: int = 2, **options: Any) -> Gunicorn:
-    """Start a service whose processes all listen."""
-    server = gunicorn(APPLICATION, env=env, workers=workers, **options)
-    with redis.Redis.from_url(env["C2C_REDIS_URL"]) as client:
-        wait_until(
-            lambda: any(
-                count >= workers for _, count in client.pubsub_numsub(env["C2C_BROADCAST_PREFIX"] + "messages")
-            ),
-            "all workers listen",
-        )
-    levels(server, workers)  # and have their views: a process listens before it has read all of the application
-    return server
-
-
-def ask(server: Gunicorn, path: str, **params: Any) -> Any:
-    """The JSON of a view, the secret given."""
-    answer = get(f"{server.url}/c2c{path}?{urlencode({'secret': 'secret', **params})}")
-    assert answer is not None
-    return answer.json()
-
-
-def levels(server: Gunicorn, workers: int = 2) -> dict[int, int]:
-    """The level of the logger `app` in each worker."""
-    found: dict[int, int] = {}
-
-    def all_asked() -> bool:
-        answer = get(f"{server.url}/who")
-        if answer is not None:
-            found[answer.json()["pid"]] = answer.json()["level"]
-        return len(found) >= workers
-
-    wait_until(all_asked, "each worker has answered")
-    return found
 
 
 @pytest.mark.parametrize("preload", [False, True], ids=["", "preload"])

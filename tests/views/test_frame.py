@@ -358,3 +358,26 @@ def test_the_reference_page_tells_what_a_row_says() -> None:
         "\n"
         " Route `c2c_level`, protected, can change state.\n"
     )
+
+
+def test_the_names_of_the_routes_are_those_of_2018() -> None:
+    found = {row.path: row.route for row in VIEWS if row.at is None}
+    assert found == {
+        "": "c2c_index",
+        "/": "c2c_index_slash",
+        "/health_check": "c2c_health_check",
+        "/live": "c2c_live",
+        "/ready": "c2c_ready",
+        "/versions.json": "c2c_versions",
+        "/stats.json": "c2c_read_stats_json",
+        "/logging/level": "c2c_logging_level",
+        "/sql_profiler": "c2c_sql_profiler",
+        "/debug/stacks": "c2c_debug_stacks",
+        "/debug/memory": "c2c_debug_memory",
+        "/debug/memory_maps": "c2c_debug_memory_maps",
+        "/debug/memory_diff": "c2c_debug_memory_diff",
+        "/debug/memory_diff/{path:.*}": "c2c_debug_memory_diff_deprecated",
+        "/debug/sleep": "c2c_debug_sleep",
+        "/debug/headers": "c2c_debug_headers",
+        "/debug/error": "c2c_debug_error",
+    }

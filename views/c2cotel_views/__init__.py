@@ -6,11 +6,23 @@ import logging
 from typing import Any
 
 from c2cotel.options import ApplicationSettings
-from c2cotel_views import debug, errors, health, logging_level, renderers, sql_profiler, stats, versions
+from c2cotel_views import (
+    debug,
+    errors,
+    health,
+    index,
+    logging_level,
+    profiler,
+    renderers,
+    sql_profiler,
+    stats,
+    versions,
+)
 from c2cotel_views._services import add_cornice_service
-from c2cotel_views._view import View
+from c2cotel_views._view import SERVED, View
 
 VIEWS = (
+    *index.VIEWS,
     *health.VIEWS,
     View(
         path="/versions.json",
@@ -53,12 +65,10 @@ VIEWS = (
         protected=True,
         changes_state=sql_profiler.changes,
     ),
+    *profiler.VIEWS,
     *debug.VIEWS,
 )
 """Every view: its route, its guard, its entry in the index and its place in the documentation follow from its row."""
-
-SERVED = "c2cotel.views"
-"""Where an application's registry has the rows that it serves."""
 
 _logger = logging.getLogger(__name__)
 
@@ -78,6 +88,8 @@ def includeme(config: Any) -> None:
             "C2C_SECRET is not set: %s not served, though the settings turn it on",
             ", ".join(row.path for row in enabled if row not in served),
         )
+    if any(row in served for row in profiler.VIEWS):
+        profiler.add_tween(config)
     config.include(errors)
     config.include(renderers)
     config.add_directive("add_cornice_service", add_cornice_service)

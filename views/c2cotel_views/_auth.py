@@ -68,17 +68,17 @@ def may_change(request: Request) -> bool:
 def token(request: Request) -> str | None:
     """What the forms of a session send as `TOKEN`; None without a session."""
     session, key = _session(request), _key(request)
-    return None if session is None or key is None else hmac.digest(key, f"token {session}".encode(), "sha256").hex()
+    return None if session is None or key is None else _token(session, key)
 
 
-def log_in(request: Request, response: Response) -> None:
-    """Start a session, for a request that brought the secret: the index page and what is below it get its cookie."""
+def log_in(request: Request, response: Response) -> str:
+    """Start a session, for a request that brought the secret, and give its token; our pages get its cookie."""
     key = _key(request)
     if key is None:
         raise ValueError("without C2C_SECRET there is no session")
     session = {"id": secrets.token_hex(16), "until": int(time.time()) + SESSION_SECONDS}
-    value = _serializer(key).dumps(session).decode()
-    _set_cookie(request, response, value, SESSION_SECONDS)
+    _set_cookie(request, response, _serializer(key).dumps(session).decode(), SESSION_SECONDS)
+    return _token(session["id"], key)
 
 
 def log_out(request: Request, response: Response) -> None:
@@ -87,15 +87,21 @@ def log_out(request: Request, response: Response) -> None:
 
 
 def _set_cookie(request: Request, response: Response, value: str, max_age: int) -> None:
-    response.set_cookie(
-        COOKIE,
-        value,
-        max_age=max_age,
-        path=(request.script_name + _settings(request).base_path) or "/",
-        secure=request.scheme == "https",
-        httponly=True,
-        samesite="Strict",
-    )
+    settings = _settings(request)
+    for path in filter(None, (settings.base_path, settings.profiler_path)):
+        response.set_cookie(
+            COOKIE,
+            value,
+            max_age=max_age,
+            path=request.script_name + path,
+            secure=request.scheme == "https",
+            httponly=True,
+            samesite="Strict",
+        )
+
+
+def _token(session: object, key: bytes) -> str:
+    return hmac.digest(key, f"token {session}".encode(), "sha256").hex()
 
 
 def _session(request: Request) -> str | None:

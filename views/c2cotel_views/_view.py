@@ -17,6 +17,9 @@ from c2cotel_views._auth import is_authorized, may_change
 from c2cotel_views._json import answer, refusal
 from c2cotel_views._parameters import Parameter
 
+SERVED = "c2cotel.views"
+"""Where an application's registry has the rows that it serves."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -35,6 +38,7 @@ class View:
             session's token. None when no request does.
         at: the path from the application's root, for a view that is not below the base path; `path` is then what the
             documentation shows.
+        page: whether a browser gets a page of its own, which the index links to instead of showing a form.
         install: what the view needs in every process, served by this one or not; returns what takes it out again.
     """
 
@@ -48,11 +52,12 @@ class View:
     protected: bool = False
     changes_state: Callable[[Request], bool] | None = None
     at: Callable[[Settings], str] | None = None
+    page: bool = False
     install: Callable[[Telemetry], Callable[[], None]] | None = None
 
     def add(self, config: Any, settings: Settings, base_path: str) -> None:
         """Register route and view, outside of any `route_prefix` of the application."""
-        pattern = base_path + self.path if self.at is None else "/" + self.at(settings).lstrip("/")
+        pattern = base_path + self.path if self.at is None else self.at(settings)
         # GET brings HEAD along.
         methods = ("GET",) if self.changes_state is None else ("GET", "POST")
         prefix, config.route_prefix = config.route_prefix, None

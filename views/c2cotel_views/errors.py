@@ -101,13 +101,11 @@ def error_view(error: Any, request: Request) -> Response:
 
 
 def _log(error: Exception, request: Request, kind: Kind) -> None:
-    environ = request.environ
-    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1", "replace")
     _logger.log(
         kind.level,
         "%s %s was answered with %d: %s (request %s)",
         request.method,
-        in_one_line(redaction.anywhere(path.decode("utf-8", "replace"))),
+        in_one_line(redaction.path(request.environ)),
         kind.status,
         in_one_line(text_of(error)),
         getattr(request, "c2c_request_id", "-"),

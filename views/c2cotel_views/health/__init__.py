@@ -25,7 +25,7 @@ from c2cotel_views import _versions
 from c2cotel_views._auth import is_authorized
 from c2cotel_views._json import answer, refusal
 from c2cotel_views._parameters import number, words
-from c2cotel_views._view import View
+from c2cotel_views._view import SERVED, View
 from c2cotel_views.health._checks import Checks
 from c2cotel_views.health._database import Alembic, default_query, engine_check, engine_name, engines
 from c2cotel_views.health._results import JsonCheckException
@@ -119,7 +119,7 @@ class HealthCheck:
         telemetry.observe(self._checks.observe)
         for row in VIEWS:
             row.add(config, settings, self._settings.base_path)
-        registry.setdefault("c2cotel.views", []).extend(VIEWS)
+        registry.setdefault(SERVED, []).extend(VIEWS)
         if (store := broadcast.store()) is not None:
             self._checks.add(store.name, 2, redis_check(store.client))
             if _versions.read(self._settings.versions_path) is not None:

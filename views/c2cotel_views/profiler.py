@@ -1,0 +1,305 @@
+"""The CPU profiler: the last requests of all processes with their call trees, while it is switched on.
+
+A request is sampled every millisecond by pyinstrument. It is off until somebody with the secret visits its page.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from pyinstrument import Profiler
+from pyinstrument.frame import Frame
+from pyinstrument.processors import aggregate_repeated_calls
+from pyinstrument.renderers import SpeedscopeRenderer
+from pyinstrument.session import Session
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.tweens import INGRESS
+
+from c2cotel import broadcast, redaction
+from c2cotel.options import ApplicationSettings
+from c2cotel.telemetry import Telemetry
+from c2cotel_views._auth import log_in, secret_came, token
+from c2cotel_views._error_kinds import in_one_line
+from c2cotel_views._json import answer, refusal
+from c2cotel_views._page import page
+from c2cotel_views._parameters import choice, flag, text
+from c2cotel_views._view import View
+
+ENABLE = flag("enable", "Switch it on or off in all processes. Missing: a visit with the secret switches it on.", None)
+PROFILE = text("profile", "Which request to show in full.", "", most=32)
+FORMAT = choice("format", "`page`, or `speedscope` to download the request.", "page", "page", "speedscope")
+
+_TWEEN = f"{__name__}.tween_factory"
+_KEPT = 20
+_SMALL = 0.005
+"""Share of a request below which a call is not shown."""
+_OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A request that was sampled.
+
+    Attributes:
+        id: of it, in all processes.
+        began: seconds since the epoch.
+        request: its verb and path.
+        status: of the answer; None if there was none.
+        session: what pyinstrument saw.
+    """
+
+    id: str
+    began: float
+    request: str
+    status: int | None
+    session: Session
+
+    def summary(self, packages: Sequence[str]) -> dict[str, Any]:
+        """What the list shows: no call tree."""
+        return {
+            "id": self.id,
+            "began": self.began,
+            "request": self.request,
+            "status": self.status,
+            "seconds": self.session.duration,
+            "packages": time_by_package(self.session, packages) if packages else {},
+        }
+
+
+class Profiles:
+    """What this process has sampled since it was switched on; the last requests only."""
+
+    def __init__(self) -> None:
+        self.enabled = False
+        self.kept: deque[Profile] = deque(maxlen=_KEPT)
+
+    def switch(self, enable: bool) -> None:
+        """Begin anew, go on, or stop and keep what there is."""
+        if enable and not self.enabled:
+            self.kept.clear()
+        self.enabled = enable
+
+    def list(self, packages: Sequence[str]) -> dict[str, Any]:
+        """The requests, without their call trees."""
+        return {"enabled": self.enabled, "requests": [each.summary(packages) for each in list(self.kept)]}
+
+    def show(self, profile: str, speedscope: bool) -> dict[str, Any]:
+        """One request in full, if it was answered here."""
+        found = next((each for each in list(self.kept) if each.id == profile), None)
+        if found is None:
+            return {}
+        if speedscope:
+            return {"speedscope": json.loads(SpeedscopeRenderer().render(found.session))}
+        return {"summary": found.summary(()), "calls": calls(found.session)}
+
+
+_profiles = Profiles()
+_switch = broadcast.decorator("c2c_profiler_switch", expect_answers=True)(_profiles.switch)
+_list = broadcast.decorator("c2c_profiler_list", expect_answers=True)(_profiles.list)
+_show = broadcast.decorator("c2c_profiler_show", expect_answers=True)(_profiles.show)
+
+
+def add_tween(config: Any) -> None:
+    """Have the application's requests go through here."""
+    config.add_tween(_TWEEN, under=INGRESS)
+
+
+def install(_: Telemetry) -> Callable[[], None]:
+    """Nothing runs before it is switched on; returns what switches it off."""
+    return lambda: _profiles.switch(enable=False)
+
+
+def tween_factory(handler: Callable[[Request], Any], registry: Any) -> Callable[[Request], Any]:
+    """Samples the requests of the application, its other tweens included, and not those of our own views."""
+    settings = registry["c2cotel.settings"].section(ApplicationSettings)
+    ours = tuple(f"{path}/" for path in (settings.base_path, settings.profiler_path) if path)
+    running = threading.local()
+
+    def tween(request: Request) -> Any:
+        if not _profiles.enabled or getattr(running, "here", False):
+            return handler(request)
+        if f"{request.environ.get('PATH_INFO')}/".startswith(ours):
+            return handler(request)
+        profiler = Profiler(async_mode="disabled")
+        began = time.time()
+        try:
+            profiler.start()
+        except RuntimeError:  # the application profiles itself
+            return handler(request)
+        running.here = True
+        response = None
+        try:
+            response = handler(request)
+        finally:
+            running.here = False
+            session = profiler.stop()
+            session.frame_records = _shorter(session.frame_records)
+            name = f"{request.method} {in_one_line(redaction.path(request.environ))}"
+            status = getattr(response, "status_int", None)
+            _profiles.kept.append(Profile(secrets.token_hex(8), began, name, status, session))
+        return response
+
+    return tween
+
+
+def view(request: Request) -> Response:
+    """The page, one request in full, or that request for speedscope."""
+    enable = ENABLE(request)
+    came = secret_came(request)
+    if enable is not None or came:
+        _switch(enable=came if enable is None else enable)
+    settings = request.registry["c2cotel.settings"].section(ApplicationSettings)
+    cookies = Response()
+    key = log_in(request, cookies) if came else token(request)
+    values = {"here": request.path, "home": f"{request.script_name}{settings.base_path}/" if settings.base_path else ""}
+    profile = PROFILE(request)
+    if not profile:
+        response = _overview(settings, key, values)
+    elif FORMAT(request) == "speedscope":
+        response = answer(_found(profile, speedscope=True)["speedscope"])
+        response.content_disposition = f'attachment; filename="{profile}.speedscope.json"'
+    else:
+        response = page("profile.html", **_found(profile, speedscope=False), **values)
+    response.headers.extend((name, value) for name, value in cookies.headerlist if name == "Set-Cookie")
+    return response
+
+
+def _overview(settings: ApplicationSettings, key: str | None, values: dict[str, Any]) -> Response:
+    packages = settings.profiler_modules
+    answers = [answer for answer in _list(packages=packages) or () if isinstance(answer, dict)]
+    requests = [{**each, **_process(answer)} for answer in answers for each in answer["requests"]]
+    total: dict[str, float] = dict.fromkeys((*packages, _OTHER), 0.0)
+    for each in requests:
+        for package, spent in each["packages"].items():
+            total[package] = total.get(package, 0.0) + spent
+    return page(
+        "profiler.html",
+        enabled=[_process(answer)["process"] for answer in answers if answer["enabled"]],
+        disabled=[_process(answer)["process"] for answer in answers if not answer["enabled"]],
+        alone=broadcast.store() is None,
+        requests=sorted(requests, key=lambda each: -each["began"]),
+        slices=slices(total) if packages else [],
+        token=key,
+        **values,
+    )
+
+
+def _found(profile: str, *, speedscope: bool) -> dict[str, Any]:
+    for found in _show(profile=profile, speedscope=speedscope) or ():
+        if isinstance(found, dict) and ("speedscope" in found or "calls" in found):
+            return {**found, **_process(found)}
+    raise refusal(HTTPNotFound, f"profile={profile!r}: no process has it; each keeps its last {_KEPT} requests")
+
+
+def _process(answer: dict[str, Any]) -> dict[str, str]:
+    return {"process": f"{answer.get('hostname', socket.gethostname())}/{answer.get('pid', os.getpid())}"}
+
+
+def _shorter(records: Iterable[Any]) -> list[Any]:
+    """The same with what was seen several times in a row once: most of a slow request is one long wait."""
+    return [(stack, sum(spent for _, spent in same)) for stack, same in groupby(records, key=lambda record: record[0])]
+
+
+def calls(session: Session) -> list[dict[str, Any]]:
+    """The call tree as a list, each call after its caller; what takes next to nothing is left out.
+
+    Returns:
+        of each call `function`, `where` it is, `seconds`, its `share` of the request, its `depth`, whether it `calls`
+        others, and how many lists of calls `end` with it.
+    """
+    root = aggregate_repeated_calls(session.root_frame(), options={})
+    if root is None:
+        return []
+    whole = root.time or math.inf
+    found: list[dict[str, Any]] = []
+    waiting: list[tuple[Frame, int]] = [(root, 0)]
+    while waiting:
+        frame, depth = waiting.pop()
+        inner = [each for each in frame.children if not each.is_synthetic and each.time >= _SMALL * whole]
+        found.append(
+            {
+                "function": frame.function,
+                "where": frame.code_position_short() or "",
+                "seconds": frame.time,
+                "share": frame.time / whole,
+                "depth": depth,
+                "calls": bool(inner),
+            }
+        )
+        waiting += [(each, depth + 1) for each in sorted(inner, key=lambda each: each.time)]
+    for call, following in zip(found, [*found[1:], {"depth": 0}], strict=True):
+        call["end"] = max(0, call["depth"] - following["depth"])
+    return found
+
+
+def time_by_package(session: Session, packages: Sequence[str]) -> dict[str, float]:
+    """Seconds of a request by package; what a package calls outside of all others is its own.
+
+    Args:
+        session: what pyinstrument saw.
+        packages: dotted names.
+
+    Returns:
+        seconds by package, and those of none of them as `other`.
+    """
+    found = dict.fromkeys((*packages, _OTHER), 0.0)
+    root = session.root_frame()
+    waiting: list[tuple[Frame, str]] = [] if root is None else [(root, _OTHER)]
+    while waiting:
+        frame, owner = waiting.pop()
+        module = (frame.file_path_short or "").removesuffix(".py").replace(os.sep, ".").removesuffix(".__init__")
+        owners = [package for package in packages if f"{module}.".startswith(f"{package}.")]
+        owner = max(owners, key=len, default=owner)
+        found[owner] += max(0.0, frame.total_self_time)
+        waiting += [(each, owner) for each in frame.children if not each.is_synthetic]
+    return found
+
+
+def slices(seconds: dict[str, float]) -> list[dict[str, Any]]:
+    """A pie of parts: of each its `name`, `seconds`, `share`, and the `path` of its slice on a circle of radius 1."""
+    whole = sum(seconds.values())
+    found = []
+    begin = 0.0
+    for name, spent in sorted(seconds.items(), key=lambda part: -part[1]):
+        share = spent / whole if whole else 0.0
+        end = begin + share
+        found.append({"name": name, "seconds": spent, "share": share, "path": _slice(begin, end)})
+        begin = end
+    return found
+
+
+def _slice(begin: float, end: float) -> str:
+    share = min(end - begin, 0.99999)  # an arc that ends where it begins is none
+    (x1, y1), (x2, y2) = ((math.sin(math.tau * part), -math.cos(math.tau * part)) for part in (begin, begin + share))
+    return f"M0 0L{x1:.5f} {y1:.5f}A1 1 0 {int(share > 1 / 2)} 1 {x2:.5f} {y2:.5f}Z"
+
+
+VIEWS = (
+    View(
+        path="`C2C_PROFILER_PATH`",
+        route="c2c_profiler",
+        enabled=lambda settings: bool(settings.section(ApplicationSettings).profiler_path),
+        view=view,
+        title="CPU profiler",
+        doc="A page (HTML) of the last requests of all processes with their call trees and the time of each package.",
+        parameters=(ENABLE, PROFILE, FORMAT),
+        protected=True,
+        changes_state=lambda request: ENABLE(request) is not None,
+        at=lambda settings: settings.section(ApplicationSettings).profiler_path,
+        page=True,
+        install=install,
+    ),
+)
