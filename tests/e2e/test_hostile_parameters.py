@@ -123,8 +123,9 @@ def _request(draw: random.Random, row: View) -> dict[str, Any]:
 # WebOb leaves the temporary file of a multipart form that breaks off to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_nothing_but_what_is_asked_for(app: Application) -> None:
-    rows: list[View] = app.wsgi.registry[SERVED]
-    paths = {route.name: route.pattern for route in app.wsgi.routes_mapper.get_routes()}
+    router: Any = app.wsgi
+    rows: list[View] = router.registry[SERVED]
+    paths = {route.name: route.pattern for route in router.routes_mapper.get_routes()}
     statuses: dict[str, set[int]] = {}
 
     draw = random.Random(2018)
