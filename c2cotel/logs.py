@@ -13,6 +13,7 @@ import logging
 import re
 import socket
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
@@ -33,7 +34,27 @@ _SYSLOG_LEVELS = (
 _DEBUG = 7
 _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONSOLE = "%(asctime)s %(levelname)-8s %(name)s %(message)s"
 _HOST = socket.gethostname()
+
+
+def init(configfile: str | None = None) -> None:
+    """Set up logging by an ini file, in a script or a worker; on the console where there is none that says how.
+
+    Args:
+        configfile: the ini, which may use every environment variable; when left out, the one that `C2COTEL_CONFIG`
+            names, if it is there.
+
+    Raises:
+        SettingsError: the file that is named cannot be used.
+    """
+    from c2cotel import ini  # noqa: PLC0415  # most processes have their logging set up by others
+
+    file = configfile or ini.path()
+    named = configfile is not None or file != ini.DEFAULT
+    if (named or Path(file).is_file()) and ini.set_up_logging(file):
+        return
+    logging.basicConfig(format=_CONSOLE, level=logging.INFO)
 
 
 class JsonFormatter(logging.Formatter):

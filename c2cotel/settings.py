@@ -25,6 +25,8 @@ _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
 _FAMILY = "{NAME}"
 
+_unless_set: dict[str, str] = {}
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -125,6 +127,11 @@ def _positive(value: str, kind: Callable[[str], T], expected: str) -> T:
     return number
 
 
+def unless_set(env: str, held: str) -> None:
+    """What a setting is where neither the environment nor the ini says anything."""
+    _unless_set[env] = held
+
+
 class Settings:
     """The texts an application was started with, read section by section.
 
@@ -187,6 +194,8 @@ class Settings:
         for name in declared.ini:
             if (value := self._ini.get(name)) is not None and (held := str(value)):
                 return [(name, held)]
+        if declared.env in _unless_set:
+            return [(declared.env, _unless_set[declared.env])]
         return []
 
     def _value(self, declared: Declaration) -> Any:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 
 import click
 
 from c2cotel._version import VERSION
 
 COMMANDS = {
+    "genversion": "Write the file that versions.json serves.",
     "demo": "See it work: an application, its metrics, a log line and a trace.",
+    "models-graph": "Draw the classes of an SQLAlchemy model, as dot or Mermaid.",
+    "run": "Serve the application of an ini file with gunicorn.",
+    "stats-db": "Send the rows and sizes of a database's tables as gauges.",
     "tap": "Print the statsd lines that arrive on a UDP port.",
 }
-"""Name of each command, which is also its module here (in it: `command`), and its line in the list of commands."""
+"""Name of each command, which is also its module here (`-` is `_`; in it: `command`), and its line in the list."""
 
 
 class _LazyGroup(click.Group):
@@ -24,7 +29,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        command = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 
@@ -37,3 +42,5 @@ class _LazyGroup(click.Group):
 @click.version_option(VERSION, prog_name="c2cotel", message="%(prog)s %(version)s")
 def main() -> None:
     """Metrics, traces and logs of Pyramid applications."""
+    # Pyramid 2.1 uses it; whoever calls a command can do nothing about that.
+    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)

@@ -21,6 +21,7 @@ from c2cotel.contrib import free_instrumentor
 from c2cotel.instruments import COMMIT, SQL
 from c2cotel.options import SqlSettings, StatsdSettings
 from c2cotel.recorder import Series
+from c2cotel.sdk import is_suppressed
 from c2cotel.sinks import Observation
 from c2cotel.sql_names import sql_name
 from c2cotel.telemetry import Telemetry
@@ -86,7 +87,7 @@ def _timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
         return found
 
     def before_execute(_: Any, __: Any, ___: str, ____: Any, context: Any, _____: bool) -> None:
-        if context is not None:
+        if context is not None and not is_suppressed():
             setattr(context, _START, clock())
 
     def after_execute(connection: Connection, _: Any, statement: str, __: Any, context: Any, ___: bool) -> None:
@@ -105,7 +106,7 @@ def _commit_timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., N
     commits: dict[str, Series] = {}
 
     def before_commit(session: Session) -> None:
-        if not session.in_nested_transaction():  # a savepoint is no commit
+        if not session.in_nested_transaction() and not is_suppressed():  # a savepoint is no commit
             session.info[_START] = clock()
 
     def after_commit(session: Session) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
@@ -206,3 +207,15 @@ def test_sqlalchemy_is_not_imported_on_behalf_of_an_application_that_does_not() 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("['sql/SELECT ?']\n", 0), done.stderr
+
+
+def test_what_is_suppressed_has_no_timer(statsd: UdpListener) -> None:
+    """As OpenTelemetry's own instrumentations have it."""
+    telemetry = c2cotel.setup()
+    engine = memory_engine()
+    with suppress_instrumentation(), Session(engine) as session:
+        session.execute(text("SELECT 1"))
+        session.commit()
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 2"))
+    assert [line.partition(":")[0] for line in sent(telemetry, statsd)] == ["sql.SELECT__"]

@@ -1,0 +1,99 @@
+"""Ini files that may use every environment variable, as in ``sqlalchemy.url = %(SQLALCHEMY_URL)s``."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from c2cotel.errors import SettingsError
+from c2cotel.options import RunnerSettings
+from c2cotel.settings import Settings
+
+DEFAULT = "/app/production.ini"
+"""The file when nothing names one."""
+
+
+def path() -> str:
+    """The file that `C2COTEL_CONFIG` or `C2CWSGIUTILS_CONFIG` names."""
+    settings = Settings(os.environ).section(RunnerSettings)
+    return settings.config or settings.config_2018 or DEFAULT
+
+
+def application(file: str | None = None) -> Any:
+    """The WSGI application of an ini file; its logging is set up before the application is imported.
+
+    Args:
+        file: the ini; `path` when left out. ``file.ini#name`` takes another than `main`.
+
+    Raises:
+        SettingsError: the file cannot be used; says why.
+    """
+    name = file or path()
+    loader, variables = _loader(name)
+    try:
+        loader.setup_logging(variables)
+        return loader.get_wsgi_app(None, variables)
+    except configparser.Error as error:
+        raise _explained(name, error) from None
+
+
+def set_up_logging(file: str) -> bool:
+    """Set up logging as an ini file says, if it does; loggers that are there stay enabled.
+
+    Raises:
+        SettingsError: the file cannot be used; says why.
+    """
+    loader, variables = _loader(file)
+    if "loggers" not in loader.get_sections():
+        return False
+    try:
+        loader.setup_logging(variables)
+    except configparser.Error as error:
+        raise _explained(file, error) from None
+    return True
+
+
+def _loader(file: str) -> tuple[Any, dict[str, str]]:
+    import plaster  # noqa: PLC0415  # an extra
+
+    held = Path(file.partition("#")[0])
+    try:
+        text = held.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(
+            f"{held}: {reason}. Expected the ini file of the application: name it in C2COTEL_CONFIG"
+        ) from None
+    if "c2cwsgiutils" in text:  # the ini is read before the application has a chance to import it
+        importlib.import_module("c2cotel.compat")
+    loader = plaster.get_loader(file, protocols=["wsgi"])
+    try:
+        return loader, variables(text, os.environ)
+    except configparser.Error as error:
+        raise _explained(file, error) from None
+
+
+def variables(text: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment as defaults of an ini: a ``%`` in a value stays one.
+
+    A variable that is named like an option of the file is left out: Paste would take the option for one of all sections
+    and drop it.
+    """
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # as Paste has it
+    parser.read_string(text)
+    options = {option for section in parser.sections() for option in parser.options(section)}
+    return {name: value.replace("%", "%%") for name, value in environ.items() if name not in options}
+
+
+def _explained(file: str, error: configparser.Error) -> SettingsError:
+    if isinstance(error, configparser.InterpolationMissingOptionError):
+        return SettingsError(
+            f"{file}: {error.option} in [{error.section}] uses %({error.reference})s, which is neither an environment "
+            "variable nor a value of the file"
+        )
+    return SettingsError(f"{file}: {' '.join(str(error).split())}")
