@@ -5,6 +5,10 @@ In an ini::
     [handler_json]
     class = c2cotel.logs.JsonLogHandler
     args = (sys.stdout,)
+
+    [handler_syslog]
+    class = c2cotel.logs.PyramidCeeSysLogHandler
+    args = (("syslog.example.com", 514),)
 """
 
 from __future__ import annotations
@@ -12,30 +16,29 @@ from __future__ import annotations
 import logging
 import re
 import socket
-import traceback
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 from opentelemetry import trace
-from pyramid.threadlocal import get_current_request
+
+from c2cotel.log_fields import extras_of, message_of, request_fields, stack_of, syslog_level
+
+__all__ = ["JsonFormatter", "JsonLogHandler", "PyramidCeeSysLogHandler", "init"]
 
 if TYPE_CHECKING:
     _StreamHandler = logging.StreamHandler[TextIO]
 else:
     _StreamHandler = logging.StreamHandler  # generic since Python 3.11 only
 
-_SYSLOG_LEVELS = (
-    (logging.CRITICAL, 2),
-    (logging.ERROR, 3),
-    (logging.WARNING, 4),
-    (logging.INFO, 6),
-)
-_DEBUG = 7
-_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONSOLE = "%(asctime)s %(levelname)-8s %(name)s %(message)s"
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _HOST = socket.gethostname()
+_LARGEST = 65_000
+"""Bytes of a datagram; UDP over IPv4 carries 65,507."""
+_CUT = " [cut]"
+_FACILITY_USER = 1
 
 
 def init(configfile: str | None = None) -> None:
@@ -58,7 +61,7 @@ def init(configfile: str | None = None) -> None:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object for each record, on one line, whatever text is in it.
+    """One JSON object for each record, on one line, whatever text is in it; any handler may have it.
 
     Fields: ``msg``, ``full_message`` when it says more, ``level`` (syslog's number, RFC 5424) and ``level_name``,
     ``logger_name`` and ``source_facility``, ``host``, ``timestamp`` (seconds), ``file``, ``line``, ``function``,
@@ -68,16 +71,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON; it never raises."""
-        try:
-            fields = _fields(record)
-            try:
-                return orjson.dumps(fields).decode()
-            except (TypeError, UnicodeEncodeError):  # a lone surrogate, an integer of more than 64 bits, a subclass
-                return orjson.dumps({_encodable(name): _encodable(value) for name, value in fields.items()}).decode()
-        except Exception as error:  # noqa: BLE001  # whatever an object of the application does, the line is written
-            return orjson.dumps(
-                {"msg": f"[a record that cannot be shown: {type(error).__name__}]", "logger_name": str(record.name)}
-            ).decode()
+        return _line_of(record).decode()
 
 
 class JsonLogHandler(_StreamHandler):
@@ -92,93 +86,180 @@ class JsonLogHandler(_StreamHandler):
         self.formatter = JsonFormatter()
 
 
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    message = _message(record)
-    fields: dict[str, Any] = {"msg": message}
-    full = _full_message(record, message)
-    if full != message:
-        fields["full_message"] = full
-    fields.update(
-        level=syslog_level(record.levelno),
-        level_name=record.levelname,
-        logger_name=record.name,
-        source_facility=record.name,
-        host=_HOST,
-        timestamp=record.created,
-        file=record.pathname,
-        line=record.lineno,
-        function=record.funcName,
-        pid=record.process,
-        process_name=record.processName,
-        thread_name=record.threadName,
+class PyramidCeeSysLogHandler(logging.Handler):
+    """Sends records as CEE to syslog, a datagram each: ``<{pri}>: @cee: {json}`` and a NUL, facility user.
+
+    A record too large for a datagram loses the ends of its longest texts. A server that is away costs the application
+    nothing, and is told once on the standard error.
+
+    Args:
+        address: host and port of the syslog server.
+    """
+
+    def __init__(self, address: tuple[str, int] = ("localhost", 514)) -> None:
+        super().__init__()
+        self.address = (address[0], int(address[1]))
+        self._away = False
+        self._target: tuple[socket.socket, Any] | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record; it never raises."""
+        try:
+            # The first colon keeps @cee out of the tag (RFC 3164).
+            start = b"<%d>: @cee: " % (_FACILITY_USER * 8 + syslog_level(record.levelno))
+            message = start + _datagram(_line_of(record), _LARGEST - len(start)) + b"\0"
+            if self._target is None:
+                self._target = self._resolved()
+            held, address = self._target
+            held.sendto(message, address)
+            self._away = False
+        except OSError as error:
+            self._forget()
+            if not self._away:
+                self._away = True
+                # Not through logging: this may be all the logging there is.
+                print(f"syslog at {self.address} cannot be reached: {error} (told once)", file=sys.stderr)
+        except Exception:  # noqa: BLE001  # as the standard library's handlers do
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._forget()
+        super().close()
+
+    def _resolved(self) -> tuple[socket.socket, Any]:
+        family, kind, protocol, _, address = socket.getaddrinfo(*self.address, type=socket.SOCK_DGRAM)[0]
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        return made, address
+
+    def _forget(self) -> None:
+        target, self._target = self._target, None
+        if target is not None:
+            target[0].close()
+
+
+def _datagram(line: bytes, largest: int) -> bytes:
+    """A JSON object of at most `largest` bytes: its longest texts lose their ends, with a mark."""
+    if len(line) <= largest:
+        return line
+    fields: dict[str, Any] = orjson.loads(line)
+    for _ in fields:
+        texts = {name: len(orjson.dumps(held)) for name, held in fields.items() if isinstance(held, str)}
+        longest = max(texts, key=texts.__getitem__)
+        fields[longest] = _shortened(fields[longest], texts[longest] - (len(line) - largest))
+        line = orjson.dumps(fields)
+        if len(line) <= largest:
+            break
+    return line
+
+
+def _shortened(text: str, size: int) -> str:
+    """The start of a text, with a mark, whose JSON has at most `size` bytes, or the mark alone."""
+    size = max(0, size - len(_CUT) - 2)
+    low, high = 0, min(len(text), size)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(orjson.dumps(text[:middle])) - 2 <= size:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low] + _CUT
+
+
+def _line_of(record: logging.LogRecord) -> bytes:
+    """The record as JSON, made of pieces: what a place in the code says each time is encoded once. It never raises."""
+    try:
+        message = message_of(record)
+        line = b'{"msg":' + _dumps(message)
+        if record.exc_info or record.exc_text or record.stack_info:
+            more = [part for part in (stack_of(record), record.stack_info) if part]
+            line += b',"full_message":' + _dumps("\n".join([message, *more])) if more else b""
+        line += _place(record) + b',"timestamp":' + orjson.dumps(record.created)
+        if extras := extras_of(record):
+            line += _members({name: held for name, held in extras.items() if name not in _OURS})
+        line += _about_request()
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            line += b',"trace_id":"%032x","span_id":"%016x"' % (context.trace_id, context.span_id)
+        return line + b"}"
+    except Exception as error:  # noqa: BLE001  # whatever an object of the application does, the line is written
+        shown = f"[a record that cannot be shown: {type(error).__name__}]"
+        return _dumps({"msg": shown, "logger_name": str(record.name)})
+
+
+_ABOUT_REQUEST = ("client_addr", "method", "path", "matched_route", "request_id", "trace_id", "span_id")
+_ABOUT_PLACE = ("level", "level_name", "logger_name", "source_facility", "host", "file", "line", "function", "pid")
+_OURS = {"msg", "full_message", "timestamp", "process_name", "thread_name", *_ABOUT_PLACE, *_ABOUT_REQUEST}
+_places: dict[tuple[Any, ...], bytes] = {}
+_MOST_PLACES = 10_000
+_requests: dict[int, tuple[dict[str, Any], bytes]] = {}
+_MOST_REQUESTS = 100
+
+
+def _place(record: logging.LogRecord) -> bytes:
+    """What depends on where a record was made alone."""
+    key = (
+        record.lineno,
+        record.pathname,
+        record.funcName,
+        record.levelno,
+        record.name,
+        record.process,
+        record.threadName,
     )
-    for name, value in vars(record).items():
-        if name not in _STANDARD and name not in fields:
-            fields[name] = _plain(value)
-    _add_request(fields)
-    context = trace.get_current_span().get_span_context()
-    if context.is_valid:
-        fields["trace_id"] = f"{context.trace_id:032x}"
-        fields["span_id"] = f"{context.span_id:016x}"
-    return fields
+    found = _places.get(key)
+    if found is None:
+        found = _members(
+            {
+                "level": syslog_level(record.levelno),
+                "level_name": record.levelname,
+                "logger_name": record.name,
+                "source_facility": record.name,
+                "host": _HOST,
+                "file": record.pathname,
+                "line": record.lineno,
+                "function": record.funcName,
+                "pid": record.process,
+                "process_name": record.processName,
+                "thread_name": record.threadName,
+            }
+        )
+        if len(_places) >= _MOST_PLACES:
+            _places.clear()
+        _places[key] = found
+    return found
 
 
-def syslog_level(levelno: int) -> int:
-    """The severity of RFC 5424 for a level of `logging`."""
-    for lowest, severity in _SYSLOG_LEVELS:
-        if levelno >= lowest:
-            return severity
-    return _DEBUG
+def _about_request() -> bytes:
+    about = request_fields()
+    if not about:
+        return b""
+    found = _requests.get(id(about))
+    if found is None or found[0] is not about:
+        if len(_requests) >= _MOST_REQUESTS:
+            _requests.clear()
+        found = _requests[id(about)] = about, _members(about)
+    return found[1]
 
 
-def _message(record: logging.LogRecord) -> str:
+def _members(fields: dict[str, Any]) -> bytes:
+    """``,"name":value`` of each, to go on with an object."""
+    return b"," + _dumps(fields)[1:-1] if fields else b""
+
+
+def _dumps(value: Any) -> bytes:
     try:
-        return record.getMessage()
-    except Exception as error:  # noqa: BLE001  # a log call with wrong arguments must not stop the application
-        return f"{_plain(record.msg)} {_plain(record.args)} [cannot be formatted: {type(error).__name__}]"
-
-
-def _full_message(record: logging.LogRecord, message: str) -> str:
-    parts = [message]
-    if record.exc_text:  # made already, at times with secrets hidden
-        parts.append(record.exc_text)
-    elif record.exc_info and record.exc_info[0] is not None:
-        parts.append("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))
-    if record.stack_info:
-        parts.append(record.stack_info)
-    return "\n".join(parts)
-
-
-def _add_request(fields: dict[str, Any]) -> None:
-    request = get_current_request()
-    if request is None or not isinstance(getattr(request, "environ", None), dict):
-        return
-    try:
-        fields["client_addr"] = request.client_addr
-        fields["method"] = request.method
-        fields["path"] = request.path
-        if (known_id := getattr(request, "c2c_request_id", None)) is not None:
-            fields["request_id"] = known_id
-        route = request.matched_route
-        if route is not None:
-            fields["matched_route"] = route.name
-    except Exception as error:  # noqa: BLE001  # a request of any kind, in any state
-        fields.setdefault("path", f"[cannot be read: {error!r}]")
-
-
-def _plain(value: Any) -> Any:
-    """Strings, numbers and booleans as they are; anything else as text, so that an index never sees an object."""
-    if isinstance(value, (bool, int, float, str)):
-        return value
-    try:
-        return str(value)
-    except Exception as error:  # noqa: BLE001  # any object may be logged
-        return f"[{type(value).__name__} has no text: {error!r}]"
+        return orjson.dumps(value)
+    except (TypeError, UnicodeEncodeError):  # a lone surrogate, an integer of more than 64 bits, a subclass
+        if isinstance(value, dict):
+            return orjson.dumps({_encodable(name): _encodable(held) for name, held in value.items()})
+        return orjson.dumps(_encodable(value))
 
 
 def _encodable(value: Any) -> Any:
     if isinstance(value, str):
-        return _LONE_SURROGATE.sub("�", str(value))
+        return _LONE_SURROGATE.sub("\ufffd", str(value))
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value) if value.bit_length() <= 63 else str(value)  # noqa: PLR2004  # orjson's limit
     return float(value) if isinstance(value, float) else value

@@ -38,7 +38,7 @@ def graph(model: str, kind: str) -> str:
 
     name, _, base = model.partition(":")
     module = importlib.import_module(name)
-    drawn: str = get_graph_string(
+    drawn = get_graph_string(
         base_class_path=f"{name}:{_base(module, base)}",
         import_module=[name],
         include_tables=set(),
@@ -47,7 +47,7 @@ def graph(model: str, kind: str) -> str:
         format=kind,
         column_sort="preserve-order",
     )
-    return drawn.rstrip()
+    return str(drawn.rstrip())
 
 
 def _base(module: ModuleType, named: str) -> str:

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from pyramid.request import Request
 
-from c2cotel.logs import JsonFormatter, JsonLogHandler, syslog_level
+from c2cotel.log_fields import syslog_level
+from c2cotel.logs import JsonFormatter, JsonLogHandler
 from tests.core.application import Application, start_response, view
 from tests.servers import OtlpReceiver
 

@@ -1,0 +1,97 @@
+"""What a log record says, and about which request: the same for every way that it leaves the process."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Any
+
+from pyramid.threadlocal import get_current_request
+
+from c2cotel import redaction
+
+_SYSLOG_LEVELS = (
+    (logging.CRITICAL, 2),
+    (logging.ERROR, 3),
+    (logging.WARNING, 4),
+    (logging.INFO, 6),
+)
+_DEBUG = 7
+_PLAIN_RECORD = vars(logging.LogRecord("", 0, "", 0, "", (), None))
+_WITHOUT_EXTRAS = len(_PLAIN_RECORD)
+_STANDARD = frozenset(_PLAIN_RECORD) | {"message", "asctime", "taskName"}
+_NOTHING: dict[str, Any] = {}
+_KNOWN = "c2cotel.log"
+"""Where the environ of a request keeps what lines say about it."""
+
+
+def syslog_level(levelno: int) -> int:
+    """The severity of RFC 5424 for a level of `logging`."""
+    for lowest, severity in _SYSLOG_LEVELS:
+        if levelno >= lowest:
+            return severity
+    return _DEBUG
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """The message, secrets hidden; it never raises."""
+    try:
+        return redaction.quickly(record.getMessage())
+    except Exception as error:  # noqa: BLE001  # a log call with wrong arguments must not stop the application
+        shown = f"{plain(record.msg)} {plain(record.args)} [cannot be formatted: {type(error).__name__}]"
+        return redaction.quickly(shown)
+
+
+def stack_of(record: logging.LogRecord) -> str | None:
+    """The stack trace of the exception that a record tells of, secrets hidden."""
+    if record.exc_text:  # made already, at times with secrets hidden
+        return redaction.quickly(record.exc_text)
+    if record.exc_info and record.exc_info[0] is not None:
+        return redaction.quickly("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))
+    return None
+
+
+def extras_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Every ``extra=`` of a record, as `plain` has it."""
+    held = vars(record)
+    if len(held) == _WITHOUT_EXTRAS or held.keys() <= _STANDARD:
+        return _NOTHING
+    return {name: plain(value) for name, value in held.items() if name not in _STANDARD}
+
+
+def request_fields() -> dict[str, Any]:
+    """Which request the current thread answers; empty outside of one."""
+    request = get_current_request()
+    environ = getattr(request, "environ", None)
+    if request is None or not isinstance(environ, dict):
+        return _NOTHING
+    known: tuple[Any, dict[str, Any]] | None = environ.get(_KNOWN)
+    if known is not None and known[0] is getattr(request, "matched_route", None):
+        return known[1]
+    fields: dict[str, Any] = {}
+    try:
+        fields["client_addr"] = request.client_addr
+        fields["method"] = request.method
+        fields["path"] = redaction.quickly(request.path)
+        if (known_id := getattr(request, "c2c_request_id", None)) is not None:
+            fields["request_id"] = known_id
+        route = request.matched_route
+        if route is not None:
+            fields["matched_route"] = route.name
+        if known_id is not None:
+            environ[_KNOWN] = route, fields
+    except Exception as error:  # noqa: BLE001  # a request of any kind, in any state
+        fields.setdefault("path", f"[cannot be read: {error!r}]")
+    return fields
+
+
+def plain(value: Any) -> Any:
+    """Strings, numbers and booleans as they are; anything else as text, so that an index never sees an object."""
+    if isinstance(value, str):
+        return redaction.quickly(value)
+    if isinstance(value, (bool, int, float)):
+        return value
+    try:
+        return redaction.quickly(str(value))
+    except Exception as error:  # noqa: BLE001  # any object may be logged
+        return f"[{type(value).__name__} has no text: {error!r}]"
