@@ -11,15 +11,12 @@ from typing import Protocol
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import Metric, MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from c2cotel._version import VERSION
 from c2cotel.background import Worker, forks
 from c2cotel.recorder import Recorder
 from c2cotel.sdk import JoinedReader, joined
-from c2cotel.spans import hide_secrets
 
 _logger = logging.getLogger(__name__)
 
@@ -239,93 +236,3 @@ class MetricChannel:
 
         if not self._closed:
             self._failed = not (export() if self._outage is None else self._outage.watch(export))
-
-
-class SpanChannel(SpanProcessor):
-    """Keeps ended spans in a bounded queue and exports them in the background.
-
-    The SDK's `BatchSpanProcessor` does the same, but waits up to 30 s for a dead collector when the process ends.
-
-    Args:
-        name: for the thread and the log.
-        make_exporter: called once now and once in each forked child, where connections must not be shared.
-        interval: seconds between two exports.
-        queue_size: spans kept; more are dropped and counted.
-        batch_size: spans of one export.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        make_exporter: Callable[[], SpanExporter],
-        *,
-        interval: float,
-        queue_size: int,
-        batch_size: int,
-    ) -> None:
-        self.name = name
-        self._make_exporter = make_exporter
-        self._exporter: SpanExporter | None = make_exporter()
-        self._queue: list[ReadableSpan] = []
-        self._queue_size = queue_size
-        self._batch_size = batch_size
-        self.dropped = 0
-        self._outage = Outage(name, getattr(self._exporter, "complains_to", type(self._exporter).__module__))
-        self.worker = Worker(name, self._tick, interval)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Queue a sampled span."""
-        if span.context is None or not span.context.trace_flags.sampled:
-            return
-        waiting = len(self._queue)
-        if waiting >= self._queue_size:
-            if not self.dropped:
-                _logger.warning(
-                    "%s: %d spans are waiting, more are dropped (OTEL_BSP_MAX_QUEUE_SIZE sets the limit; told once)",
-                    self.name,
-                    waiting,
-                )
-            self.dropped += 1
-            return
-        self._queue.append(span)
-        if waiting + 1 >= self._batch_size:
-            self.worker.wake()
-
-    @property
-    def failing(self) -> bool:
-        return self._outage.down
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what is queued now."""
-        return self.worker.run(timeout_millis / 1000)
-
-    def before_fork(self) -> None:
-        """Nothing to do: the queue stays the parent's."""
-
-    def after_fork(self) -> None:
-        del self._queue[:]
-        self.dropped = 0
-        self._exporter = None
-        self.worker.restart_after_fork()
-
-    def shutdown(self, timeout: float = 30.0) -> None:
-        del self._queue[:]
-        if self._exporter is not None:
-            self._exporter.shutdown()
-        self._outage.close()
-
-    def _tick(self) -> None:
-        left = len(self._queue)
-        while left > 0:
-            batch = self._queue[: min(left, self._batch_size)]
-            if not batch:  # shut down meanwhile
-                return
-            del self._queue[: len(batch)]
-            left -= len(batch)
-            if self._exporter is None:
-                self._exporter = self._make_exporter()
-            self._outage.watch(partial(_export_spans, self._exporter, batch))
-
-
-def _export_spans(exporter: SpanExporter, batch: list[ReadableSpan]) -> bool:
-    return exporter.export([hide_secrets(span) for span in batch]) is SpanExportResult.SUCCESS

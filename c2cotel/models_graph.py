@@ -38,7 +38,7 @@ def graph(model: str, kind: str) -> str:
 
     name, _, base = model.partition(":")
     module = importlib.import_module(name)
-    drawn = get_graph_string(
+    drawn: Any = get_graph_string(
         base_class_path=f"{name}:{_base(module, base)}",
         import_module=[name],
         include_tables=set(),
@@ -47,7 +47,7 @@ def graph(model: str, kind: str) -> str:
         format=kind,
         column_sort="preserve-order",
     )
-    return str(drawn.rstrip())
+    return f"{drawn}".rstrip()
 
 
 def _base(module: ModuleType, named: str) -> str:
@@ -66,10 +66,10 @@ def _base(module: ModuleType, named: str) -> str:
     for name, held in sorted(vars(module).items()):
         if (found := metadata(held)) is not None:
             bases.setdefault(id(found), name)
-    found = list(bases.values())
-    if not found:
+    names = list(bases.values())
+    if not names:
         raise ValueError(f"{module.__name__}: no model found, expected a module with classes of a declarative base")
-    if len(found) > 1:
-        named = f"one of {', '.join(found)}, as in {module.__name__}:{found[0]}"
-        raise ValueError(f"{module.__name__}: {len(found)} models found, expected {named}")
-    return found[0]
+    if len(names) > 1:
+        named = f"one of {', '.join(names)}, as in {module.__name__}:{names[0]}"
+        raise ValueError(f"{module.__name__}: {len(names)} models found, expected {named}")
+    return names[0]

@@ -286,11 +286,17 @@ class OtelSettings:
     metrics_endpoint: str | None = setting(
         "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", parse=text, doc=f"URL for metrics {_ENDPOINT}/v1/metrics."
     )
+    logs_endpoint: str | None = setting(
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", parse=text, doc=f"URL for logs {_ENDPOINT}/v1/logs."
+    )
     traces_exporter: tuple[str, ...] | None = setting(
         "OTEL_TRACES_EXPORTER", parse=words, doc="Exporters of traces, separated by commas; `none` for none."
     )
     metrics_exporter: tuple[str, ...] | None = setting(
         "OTEL_METRICS_EXPORTER", parse=words, doc="Exporters of metrics, separated by commas: `otlp,statsd`."
+    )
+    logs_exporter: tuple[str, ...] | None = setting(
+        "OTEL_LOGS_EXPORTER", parse=words, doc="Exporters of log records, separated by commas; `none` for none."
     )
     protocol: str | None = setting(
         "OTEL_EXPORTER_OTLP_PROTOCOL", parse=text, doc="OTLP protocol.", shown="`http/protobuf`"
@@ -301,6 +307,7 @@ class OtelSettings:
     metrics_protocol: str | None = setting(
         "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", parse=text, doc="OTLP protocol of metrics."
     )
+    logs_protocol: str | None = setting("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", parse=text, doc="OTLP protocol of logs.")
     statsd_endpoint: str | None = setting(
         "OTEL_EXPORTER_STATSD_ENDPOINT",
         parse=statsd_address,
@@ -333,6 +340,22 @@ class OtelSettings:
     )
     span_batch: int = setting(
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", parse=count, default=512, doc="Spans sent in one export."
+    )
+    log_delay: float = setting(
+        "OTEL_BLRP_SCHEDULE_DELAY",
+        parse=milliseconds,
+        default=1.0,
+        doc="Milliseconds between two exports of log records.",
+        shown="`1000`",
+    )
+    log_queue: int = setting(
+        "OTEL_BLRP_MAX_QUEUE_SIZE",
+        parse=count,
+        default=2048,
+        doc="Log records kept for export; more are dropped, counted.",
+    )
+    log_batch: int = setting(
+        "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", parse=count, default=512, doc="Log records sent in one export."
     )
 
 

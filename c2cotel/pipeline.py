@@ -4,48 +4,36 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import entry_points
-from typing import Any, Literal
 
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.statsd import StatsdMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from c2cotel import instruments
 from c2cotel._version import VERSION
 from c2cotel.background import Worker
-from c2cotel.channels import Drain, MetricChannel, Outlet, SpanChannel
-from c2cotel.errors import SettingsError
+from c2cotel.channels import Drain, MetricChannel, Outlet
 from c2cotel.options import OtelSettings, StatsdSettings
+from c2cotel.queued import QueuedChannel, QueuedSpans, export_spans
 from c2cotel.recorder import Recorder
 from c2cotel.sdk import forget_global_providers, preferred_temporality, resource_of
+from c2cotel.selection import exporter_factory, exporter_names
 from c2cotel.settings import Settings
 from c2cotel.sinks import AggregateSink, Observer, SampleSink
 from c2cotel.totals import TotalsSink
 
 _logger = logging.getLogger(__name__)
 
-Signal = Literal["traces", "metrics"]
-
-_OTLP = "otlp"
 _STATSD = "statsd"
-_OTLP_HTTP = "otlp_proto_http"
 _LAST_TRY = 0.5
 """Seconds that what fails anyway gets for its last try."""
-_PROTOCOLS = {"http/protobuf": _OTLP_HTTP, "grpc": "otlp_proto_grpc"}
-_PACKAGES = {
-    _OTLP_HTTP: "c2cotel[otlp]",
-    "otlp_proto_grpc": "opentelemetry-exporter-otlp-proto-grpc",
-    "prometheus": "opentelemetry-exporter-prometheus",
-    "zipkin": "opentelemetry-exporter-zipkin",
-}
 
 
 @dataclass(frozen=True)
@@ -83,9 +71,11 @@ class Pipeline:
         self.measures = False
         self._own_tracer_provider: TracerProvider | None = None
         self._own_meter_provider: MeterProvider | None = None
+        self._detach_logs: list[Callable[[], None]] = []
         try:
             self.tracer = self._build_tracer()
             self._build_metrics()
+            self._build_logs()
             if self.measures or self.tracer is not None:  # with a tracer, user timers are used for their spans
                 self._start_draining()
         except BaseException:
@@ -126,6 +116,8 @@ class Pipeline:
     def close(self, timeout: float) -> None:
         """Send what is left, `timeout` seconds at most, then release exporters and global names."""
         deadline = time.monotonic() + timeout
+        while self._detach_logs:
+            self._detach_logs.pop()()
         for outlet in self.outlets:
             outlet.worker.stop()
         for outlet in self.outlets:
@@ -158,26 +150,29 @@ class Pipeline:
         installed = trace.get_tracer_provider()
         if not isinstance(installed, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)):
             return installed.get_tracer("c2cotel", VERSION)
-        names = self._exporters("traces")
+        names = exporter_names(self._otel, "traces")
         if not names:
             return None
         provider = TracerProvider(resource=self._resource(), shutdown_on_exit=False)
         for name in names:
-            channel = SpanChannel(
+            channel: QueuedChannel[ReadableSpan] = QueuedChannel(
                 f"{name} export of traces",
-                self._exporter_factory(name, "traces", SpanExporter),
+                exporter_factory(self._otel, name, "traces", SpanExporter),
+                export_spans,
+                items="spans",
                 interval=self._otel.span_delay,
                 queue_size=self._otel.span_queue,
-                batch_size=min(self._otel.span_batch, self._otel.span_queue),
+                batch_size=self._otel.span_batch,
+                limit="OTEL_BSP_MAX_QUEUE_SIZE",
             )
             self.outlets.append(channel)
-            provider.add_span_processor(channel)
+            provider.add_span_processor(QueuedSpans(channel))
         trace.set_tracer_provider(provider)
         self._own_tracer_provider = provider
         return provider.get_tracer("c2cotel", VERSION)
 
     def _build_metrics(self) -> None:
-        names = [] if self._otel.disabled else self._exporters("metrics")
+        names = [] if self._otel.disabled else exporter_names(self._otel, "metrics")
         statsd = _STATSD in names or self._statsd.address is not None
         others = [name for name in names if name != _STATSD]
         if not statsd and not others:
@@ -214,7 +209,7 @@ class Pipeline:
         self._drainer = channel.worker
 
     def _add_other(self, name: str, join: MeterProvider | None, resource: Callable[[], Resource]) -> None:
-        factory = self._exporter_factory(name, "metrics", MetricExporter)
+        factory = exporter_factory(self._otel, name, "metrics", MetricExporter)
         sink = AggregateSink(preferred_temporality(factory()), self.observers)
         self.recorder.add(sink)
         channel = MetricChannel(
@@ -244,48 +239,41 @@ class Pipeline:
             absolute_gauges=settings.flavor == "datadog",
         )
 
+    def _build_logs(self) -> None:
+        names = [] if self._otel.disabled else exporter_names(self._otel, "logs")
+        if not names:
+            return
+        from c2cotel import otlp_logs  # noqa: PLC0415  # slow to import, and few need it
+
+        if otlp_logs.is_provided():
+            return
+        resource = self._current_resource()
+        for name in names:
+            channel: QueuedChannel[otlp_logs.Said] = QueuedChannel(
+                f"{name} export of logs",
+                exporter_factory(self._otel, name, "logs", otlp_logs.EXPORTER),
+                otlp_logs.exporting(resource),
+                items="log records",
+                interval=self._otel.log_delay,
+                queue_size=self._otel.log_queue,
+                batch_size=self._otel.log_batch,
+                limit="OTEL_BLRP_MAX_QUEUE_SIZE",
+            )
+            self.outlets.append(channel)
+            self._detach_logs.append(otlp_logs.attach(otlp_logs.OtelHandler(channel)))
+
+    def _current_resource(self) -> Callable[[], Resource]:
+        """Gives the resource of the process that asks, which is another one after a fork."""
+        provider = metrics.get_meter_provider()
+        if isinstance(provider, MeterProvider):
+            return partial(resource_of, provider)
+        known = self._resource()
+        return lambda: known
+
     def _resource(self) -> Resource:
         said = OTELResourceDetector().detect().attributes
         known = {SERVICE_NAME: self._service.name, SERVICE_VERSION: self._service.version}
         return Resource.create().merge(Resource({k: v for k, v in known.items() if v and k not in said}))
-
-    def _exporters(self, signal: Signal) -> Sequence[str]:
-        chosen: Iterable[str] | None = getattr(self._otel, f"{signal}_exporter")
-        if chosen is not None:
-            return [name for name in dict.fromkeys(chosen) if name.lower() != "none"]
-        return [_OTLP] if self._otel.endpoint or getattr(self._otel, f"{signal}_endpoint") else []
-
-    def _exporter_factory(self, name: str, signal: Signal, base: type[Any]) -> Callable[[], Any]:
-        """The exporter class that a name stands for; refuses what is not installed before anything has started."""
-        variable = f"OTEL_{signal.upper()}_EXPORTER"
-        wanted = self._otlp_name(signal) if name == _OTLP else name
-        found = next(iter(entry_points(group=f"opentelemetry_{signal}_exporter", name=wanted)), None)
-        install = _PACKAGES.get(wanted)
-        if found is None:
-            known = sorted({entry.name for entry in entry_points(group=f"opentelemetry_{signal}_exporter")} | {_OTLP})
-            hint = f"pip install '{install}'" if install else f"one of the installed {', '.join(known)}, or none"
-            raise SettingsError(f"{variable}: the exporter {wanted!r} is not installed: expected {hint}")
-        try:
-            cls = found.load()
-        except ImportError as error:
-            hint = f"pip install '{install}'" if install else "its package, complete"
-            raise SettingsError(f"{variable}: {wanted!r} cannot be imported ({error}): expected {hint}") from error
-        if not issubclass(cls, base):
-            raise SettingsError(f"{variable}: {wanted!r} waits to be asked: expected an exporter that sends by itself")
-        if wanted == _OTLP_HTTP and signal == "traces":
-            from c2cotel.otlp import FastSpanExporter  # noqa: PLC0415  # its imports come with the extra
-
-            return lambda: FastSpanExporter(cls())
-        factory: Callable[[], Any] = cls
-        return factory
-
-    def _otlp_name(self, signal: Signal) -> str:
-        own = getattr(self._otel, f"{signal}_protocol")
-        variable = f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL" if own else "OTEL_EXPORTER_OTLP_PROTOCOL"
-        protocol = own or self._otel.protocol or "http/protobuf"
-        if protocol not in _PROTOCOLS:
-            raise SettingsError(f"{variable}={protocol!r}: expected one of {', '.join(_PROTOCOLS)}")
-        return _PROTOCOLS[protocol]
 
 
 def sanitized_part(text: str) -> str:

@@ -22,6 +22,7 @@ from typing import Any, cast
 
 import psutil
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
@@ -170,6 +171,7 @@ class OtlpReceiver:
         self.port = port
         self._traces: list[ExportTraceServiceRequest] = []
         self._metrics: list[ExportMetricsServiceRequest] = []
+        self._logs: list[ExportLogsServiceRequest] = []
         self._closing = threading.Event()
         self._server: _OtlpServer | None = None
         self.listen()
@@ -218,6 +220,17 @@ class OtlpReceiver:
             for metric in scope.metrics
         ]
 
+    @property
+    def logs(self) -> list[Received]:
+        """Every log record received; `item` is a `LogRecord`."""
+        return [
+            Received(plain(block.resource.attributes), scope.scope.name, record)
+            for request in list(self._logs)
+            for block in request.resource_logs
+            for scope in block.scope_logs
+            for record in scope.log_records
+        ]
+
     def span_names(self) -> Counter[str]:
         """How many spans came of each name."""
         return Counter(cast("Span", received.item).name for received in self.spans)
@@ -234,6 +247,8 @@ class OtlpReceiver:
         if self.status == http.client.OK:
             if path == "/v1/traces":
                 self._traces.append(ExportTraceServiceRequest.FromString(body))
+            elif path == "/v1/logs":
+                self._logs.append(ExportLogsServiceRequest.FromString(body))
             elif path == "/v1/metrics":
                 self._metrics.append(ExportMetricsServiceRequest.FromString(body))
             else:

@@ -83,6 +83,7 @@ class OtlpReceiver:
             paths = {  # noqa: RUF012  # written once, here
                 "/v1/traces": lambda body: put(Spans(list(_spans(body)))),
                 "/v1/metrics": lambda body: put(Metrics(list(_metric_names(body)))),
+                "/v1/logs": lambda _: None,
             }
 
         self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
