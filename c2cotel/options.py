@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -359,6 +360,71 @@ class OtelSettings:
     )
 
 
+def _excludes(value: str) -> tuple[str, ...]:
+    return words(value.replace(":", ","))
+
+
+def _level(value: str) -> int:
+    known = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "WARN": 30, "ERROR": 40, "CRITICAL": 50}
+    level = known.get(value.strip().upper())
+    if level is None:
+        raise ValueError("one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
+    return level
+
+
+def _share(value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ValueError("a number from 0 to 1")
+    return share
+
+
+@dataclass(frozen=True)
+class SentrySettings:
+    """Errors sent to Sentry."""
+
+    url: str | None = setting(
+        "SENTRY_URL", "c2c.sentry_url", "c2c.sentry.url", parse=text, doc="DSN of the project; turns it on."
+    )
+    excludes: tuple[str, ...] = setting(
+        "SENTRY_EXCLUDES",
+        "c2c.sentry.excludes",
+        parse=_excludes,
+        default=(),
+        doc="Loggers whose records are not sent, separated by colons or commas.",
+        shown="none",
+    )
+    git_hash: str | None = setting("GIT_HASH", "c2c.git_hash", parse=text, doc="The release.")
+    client_release: str | None = setting(
+        "SENTRY_CLIENT_RELEASE", parse=text, doc="The release in the place of `GIT_HASH`, unless it is `latest`."
+    )
+    environment: str | None = setting("SENTRY_CLIENT_ENVIRONMENT", parse=text, doc="The environment, such as `prod`.")
+    ignore_exceptions: tuple[str, ...] = setting(
+        "SENTRY_CLIENT_IGNORE_EXCEPTIONS",
+        parse=words,
+        default=("SystemExit",),
+        doc="Names of exceptions that are not sent, separated by commas.",
+        shown="`SystemExit`",
+    )
+    tags: Mapping[str, str] = setting(
+        "SENTRY_TAG_{NAME}", parse=text, doc="A tag of every event; its name in lower case.", shown="-"
+    )
+    level: int = setting(
+        "SENTRY_LEVEL",
+        "c2c.sentry_level",
+        parse=_level,
+        default=logging.ERROR,
+        doc="The lowest level of log records that are sent.",
+        shown="`ERROR`",
+    )
+    traces_sample_rate: float | None = setting(
+        "SENTRY_TRACES_SAMPLE_RATE", parse=_share, doc="Share of Sentry's own traces that is sent, from 0 to 1."
+    )
+
+
 @dataclass(frozen=True)
 class RunnerSettings:
     """What `c2cotel run` serves, and how."""
@@ -386,6 +452,7 @@ PROCESS = (
     BroadcastSettings,
     StatsdSettings,
     OtelSettings,
+    SentrySettings,
 )
 """Sections that the first `setup` of a process fixes for all of it."""
 

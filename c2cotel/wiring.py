@@ -16,7 +16,7 @@ import wrapt
 
 from c2cotel import broadcast
 from c2cotel.errors import SettingsError
-from c2cotel.options import APPLICATION, PROCESS, ApplicationSettings
+from c2cotel.options import APPLICATION, PROCESS, ApplicationSettings, SentrySettings
 from c2cotel.pipeline import Pipeline, Service
 from c2cotel.settings import Settings
 from c2cotel.telemetry import Telemetry
@@ -41,6 +41,8 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
     for library, instrumentation in _INSTRUMENTATIONS.items():
         _when_imported(library, partial(_install, telemetry, instrumentation))
     try:
+        if settings.section(SentrySettings).url is not None:
+            telemetry.install(import_module("c2cotel.sentry").install)
         telemetry.install(_broadcast)  # after the above: what it sends is measured from the first message on
     except BaseException:
         telemetry.close(timeout=0.5)
@@ -90,6 +92,8 @@ def _include(config: Any) -> None:
     from c2cotel.instrumentation import pyramid  # noqa: PLC0415  # scripts need no Pyramid
 
     pyramid.include(config)
+    if config.registry[SETTINGS].section(SentrySettings).url is not None:
+        import_module("c2cotel.sentry").include(config)
     for plugin in entry_points(group="c2cotel.plugins"):
         config.include(plugin.load())
 

@@ -140,6 +140,24 @@ def timers(env: dict[str, str]) -> None:
     _ratio("timer / Histogram.record", median["timer"] / median["Histogram.record"], 1 / 3)
 
 
+def logs(env: dict[str, str]) -> None:
+    """Nanoseconds of one log record, from the call to the end of its line."""
+    worker = Worker("tests.bench.logs", env=env)
+    rounds = [json.loads(worker.ask(REQUESTS)) for _ in range(ROUNDS)]
+    worker.end()
+    median = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+    print("\nCPU ns a log record, the call included      outside  inside a request")
+    labels = {
+        "plain": "a plain formatter with %(asctime)s",
+        "c2cotel": "c2cotel's JsonFormatter",
+        "c2cotel CEE": "c2cotel's CEE handler, sending included",
+        "python-json-logger": "python-json-logger",
+    }
+    for name, label in labels.items():
+        print(f"{label:40}{median[f'outside {name}']:8.0f}{median[f'inside {name}']:10.0f}")
+    _ratio("JsonFormatter / plain, inside a request", median["inside c2cotel"] / median["inside plain"], 1.0)
+
+
 def memory(env: dict[str, str]) -> None:
     """What a million requests leave behind."""
     worker = Worker("tests.bench.hello", "c2cotel statsd", env=env)
@@ -178,7 +196,7 @@ def main() -> None:
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, {ROUNDS} rounds of {REQUESTS} requests, medians"
     )
-    parts = {"hello": hello, "db": db, "timers": timers, "memory": memory}
+    parts = {"hello": hello, "db": db, "timers": timers, "logs": logs, "memory": memory}
     for name in sys.argv[1:] or parts:
         parts[name](env)
 

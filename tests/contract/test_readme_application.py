@@ -9,7 +9,7 @@ from pyramid.paster import get_app
 from webtest import TestApp
 
 from c2cotel import wiring
-from tests.contract.app import OWED
+from tests.contract import app as application
 from tests.servers import UdpListener
 
 INI = Path(__file__).parent / "app" / "production.ini"
@@ -84,5 +84,12 @@ def test_all_the_details_are_sent_in_development(
     assert ("stacktrace" in app.get("/nowhere", status=404).json) is told
 
 
-def test_what_is_owed_is_owed_to_an_issue() -> None:
-    assert all(isinstance(issue, int) for issue in OWED.values())
+def test_the_health_checks_tell_what_is_well_and_what_is_not(app: TestApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = app.get("/c2c/health_check?max_level=2", status=500).json  # there is no table yet
+    assert report["status"] == 500
+    assert report["successes"]["custom"]["result"] == "happy"
+    assert set(report["failures"]) == {"db_engine_sqlalchemy", "db_engine_sqlalchemy_slave"}
+    report = app.get("/c2c/health_check", status=500).json
+    assert "custom" not in {*report["successes"], *report["failures"]}
+    monkeypatch.setattr(application, "not_happy", True)
+    assert app.get("/c2c/health_check?max_level=2", status=500).json["failures"]["custom"]["message"] == "I'm not happy"

@@ -7,10 +7,12 @@ import json
 import logging
 import logging.config
 import os
+import re
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,11 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from pyramid.request import Request
 
+from c2cotel import redaction
 from c2cotel.log_fields import syslog_level
-from c2cotel.logs import JsonFormatter, JsonLogHandler
+from c2cotel.logs import JsonFormatter, JsonLogHandler, PyramidCeeSysLogHandler
 from tests.core.application import Application, start_response, view
-from tests.servers import OtlpReceiver
+from tests.servers import HOST, OtlpReceiver, UdpListener, free_udp_port, wait_until
 
 
 class Log:
@@ -192,3 +195,137 @@ def test_an_ini_can_name_the_handler(tmp_path: Path, capsys: pytest.CaptureFixtu
     finally:
         root.handlers[:], root.level = before
     assert json.loads(capsys.readouterr().out)["msg"] == "from the ini"
+
+
+# ---- syslog ----
+
+
+def received(udp_listener: UdpListener, count: int = 1) -> list[dict[str, Any]]:
+    wait_until(lambda: len(udp_listener.datagrams) >= count, f"{count} datagrams")
+    found = []
+    for datagram in udp_listener.datagrams:
+        start, _, rest = datagram.partition(b": @cee: ")
+        assert start.startswith(b"<")
+        assert rest.endswith(b"}\0")
+        found.append({"start": start, **json.loads(rest[:-1])})
+    return found
+
+
+@pytest.fixture
+def syslog(udp_listener: UdpListener) -> Iterator[logging.Logger]:
+    logger = logging.Logger("app.part", logging.DEBUG)  # noqa: LOG001  # not one of the process
+    handler = PyramidCeeSysLogHandler((HOST, udp_listener.port))
+    logger.addHandler(handler)
+    yield logger
+    handler.close()
+
+
+def test_a_cee_datagram_has_the_bytes_of_2018(syslog: logging.Logger, udp_listener: UdpListener) -> None:
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
+        syslog.log(level, "hello", extra={"n": 1})
+    found = received(udp_listener, 5)
+    assert [each["start"] for each in found] == [b"<15>", b"<14>", b"<12>", b"<11>", b"<10>"], "facility user"
+    assert {(each["msg"], each["n"]) for each in found} == {("hello", 1)}
+
+
+@pytest.mark.parametrize("text", ["x" * 100_000, "é\n" * 60_000, '"' * 100_000])
+def test_a_record_too_large_for_a_datagram_is_cut_with_a_mark(
+    syslog: logging.Logger, udp_listener: UdpListener, text: str
+) -> None:
+    syslog.info(text, extra={"more": text, "kept": "short"})
+    (found,) = received(udp_listener)
+    assert found["msg"].endswith(" [cut]") or found["more"].endswith(" [cut]")
+    assert found["kept"] == "short"
+    assert len(udp_listener.datagrams[0]) > 50_000
+
+
+def test_a_syslog_server_that_cannot_be_found_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = PyramidCeeSysLogHandler(("nowhere.invalid", 514))
+    logger = logging.Logger("app")  # noqa: LOG001  # not one of the process
+    logger.addHandler(handler)
+    for _ in range(3):
+        logger.error("hello")
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert told.startswith("syslog at ('nowhere.invalid', 514) cannot be reached:")
+
+
+def test_a_syslog_server_that_is_down_costs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = PyramidCeeSysLogHandler((HOST, free_udp_port()))
+    logger = logging.Logger("app")  # noqa: LOG001  # not one of the process
+    logger.addHandler(handler)
+    for _ in range(100):
+        logger.error("hello")
+    handler.close()
+    assert capsys.readouterr().err == ""
+
+
+def test_it_may_be_named_in_a_configuration(udp_listener: UdpListener) -> None:
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {
+                "cee": {"class": "c2cotel.logs.PyramidCeeSysLogHandler", "address": [HOST, udp_listener.port]}
+            },
+            "loggers": {"by.configuration": {"handlers": ["cee"], "propagate": False}},
+        }
+    )
+    logger = logging.getLogger("by.configuration")
+    logger.error("hello")
+    (handler,) = logger.handlers
+    logger.removeHandler(handler)
+    handler.close()
+    assert received(udp_listener)[0]["msg"] == "hello"
+
+
+# ---- secrets ----
+
+
+def test_secrets_are_in_no_field(log: Log) -> None:
+    try:
+        int("postgresql://me:s3cret@db/x")
+    except ValueError:
+        log.logger.exception("failed: %s", "amqp://me:s3cret@mq/", extra={"url": "http://h/?secret=s3cret", "n": 1})
+    log.logger.info("password=%s", "s3cret")
+    text = log.stream.getvalue()
+    assert "s3cret" not in text
+    assert text.count("REDACTED") >= 4
+
+
+def test_more_may_be_hidden(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_more", None)
+    redaction.hide(r"CH\d{19}")
+    redaction.hide(r"card \d+")
+    log.logger.info("paid by CH9300762011623852957 with card 4711, order 12")
+    assert log.lines()[0]["msg"] == "paid by REDACTED with REDACTED, order 12"
+    with pytest.raises(re.error):
+        redaction.hide("(")
+
+
+@given(st.text(max_size=50), st.sampled_from(["secret=", "api-key: ", "x://u:", "[parameters: ", "PASSWORD='"]))
+def test_the_quick_look_sees_whatever_the_thorough_one_changes(text: str, sign: str) -> None:
+    for held in (text, text + sign + text, sign + text + "@h"):
+        assert redaction.quickly(held) == redaction.anywhere(held)
+
+
+@pytest.mark.parametrize("value", ["a\nb\r\x1b[31m\x00\u2028\x85", "x" * 1_000_000])
+def test_hostile_values_are_one_line_each(log: Log, value: str) -> None:
+    log.logger.info("%s", value, extra={"held": value})
+    (line,) = log.stream.getvalue().split("\n")[:-1]
+    assert json.loads(line)["held"] == value
+    assert "\x1b" not in line
+
+
+def test_a_line_keeps_what_it_tells_of_a_request_to_that_request(log: Log) -> None:
+    def hello(request: Request) -> dict[str, str]:
+        log.logger.info("in the view")
+        log.logger.info("again")
+        return {}
+
+    app = Application(configure=view(hello, "/hello/{x}", renderer="json"))
+    for n in range(3):
+        app.http.get(f"/hello/{n}", headers={"X-Request-ID": str(n)})
+    app.finish()
+    found = [(line["path"], line["request_id"]) for line in log.lines()]
+    assert found == [(f"/hello/{n}", str(n)) for n in range(3) for _ in range(2)]

@@ -1,0 +1,202 @@
+"""Errors on their way to Sentry, with the request and the trace that they belong to.
+
+`SENTRY_URL` turns it on: records of `SENTRY_LEVEL` and above, and exceptions of Pyramid applications that end in a
+status of 500 and above, whoever answers them. In a script::
+
+    with sentry.capture_exceptions():
+        main()
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+from pyramid.threadlocal import get_current_request
+
+from c2cotel import redaction
+from c2cotel.errors import SettingsError
+from c2cotel.log_fields import message_of, request_fields
+from c2cotel.options import SentrySettings
+from c2cotel.sdk import is_suppressed
+from c2cotel.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
+
+_TWEEN = f"{__name__}.tween_factory"
+_FIRST_ERROR = 500
+_FLUSH_SECONDS = 2.0
+_TOLD_BY_TWEEN = "c2cotel_views.errors"
+"""Logger of what the tween has sent already."""
+
+_on = False
+
+
+@contextmanager
+def capture_exceptions() -> Iterator[None]:
+    """Send what is raised inside to Sentry, if it is on, and let it go on."""
+    try:
+        yield
+    except Exception as error:
+        _capture(error)
+        raise
+
+
+def install(telemetry: Telemetry) -> Callable[[], None]:
+    """Start sending; returns what sends the rest and ends it.
+
+    Raises:
+        SettingsError: a setting cannot be used, or sentry-sdk is not installed.
+    """
+    global _on  # noqa: PLW0603  # a process has one Sentry
+    settings = telemetry.settings.section(SentrySettings)
+    if settings.url is None:
+        return _nothing
+    try:
+        import sentry_sdk  # noqa: PLC0415  # an extra
+        from sentry_sdk.integrations.atexit import AtexitIntegration  # noqa: PLC0415
+        from sentry_sdk.integrations.logging import LoggingIntegration  # noqa: PLC0415
+        from sentry_sdk.integrations.stdlib import StdlibIntegration  # noqa: PLC0415
+        from sentry_sdk.utils import BadDsn  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            f"SENTRY_URL is set, but sentry-sdk is not installed: expected pip install 'c2cotel[sentry]' ({error})"
+        ) from error
+    try:
+        sentry_sdk.init(
+            dsn=settings.url,
+            release=_release(settings),
+            environment=settings.environment,
+            ignore_errors=list(settings.ignore_exceptions),
+            traces_sample_rate=settings.traces_sample_rate,
+            before_send=_Filter(settings),
+            # What is instrumented, we instrument; nothing of Sentry's goes into the headers of outgoing calls.
+            auto_enabling_integrations=False,
+            disabled_integrations=[StdlibIntegration()],
+            integrations=[
+                LoggingIntegration(level=logging.INFO, event_level=settings.level),
+                AtexitIntegration(callback=_quietly),
+            ],
+        )
+    except BadDsn:
+        raise SettingsError(
+            "SENTRY_URL: expected the DSN of a Sentry project, such as https://key@sentry.example.com/1"
+        ) from None
+    client = sentry_sdk.get_client()
+    for name, value in settings.tags.items():
+        sentry_sdk.get_global_scope().set_tag(name, value)
+    _on = True
+
+    def undo() -> None:
+        global _on  # noqa: PLW0603
+        _on = False
+        client.close(timeout=_FLUSH_SECONDS)
+        scope = sentry_sdk.get_global_scope()
+        for name in settings.tags:
+            scope.remove_tag(name)
+        if scope.client is client:
+            scope.set_client(None)
+
+    return undo
+
+
+def include(config: Any) -> None:
+    """Watch the requests of an application, inside of c2cotel's own tween and outside of all others."""
+    from pyramid.config import PHASE3_CONFIG  # noqa: PLC0415  # scripts need no Pyramid
+    from pyramid.interfaces import ITweens  # noqa: PLC0415
+    from pyramid.tweens import INGRESS  # noqa: PLC0415
+
+    def last() -> None:
+        config.registry.getUtility(ITweens).add_implicit(_TWEEN, tween_factory, under=INGRESS)
+
+    config.action(__name__, last, order=PHASE3_CONFIG + 75)
+
+
+def tween_factory(handler: Callable[[Any], Any], _: Any) -> Callable[[Any], Any]:
+    """Sends exceptions that nobody answers, and those answered with a status of 500 and above."""
+
+    def tween(request: Any) -> Any:
+        try:
+            response = handler(request)
+        except Exception as error:
+            _capture(error)
+            raise
+        if response.status_int >= _FIRST_ERROR and getattr(request, "exception", None) is not None:
+            _capture(request.exception)
+        return response
+
+    return tween
+
+
+class _Filter:
+    """What becomes of an event before it leaves: nothing, or it with its request and trace, secrets hidden.
+
+    Args:
+        settings: of Sentry.
+    """
+
+    def __init__(self, settings: SentrySettings) -> None:
+        self._excluded = (*settings.excludes, _TOLD_BY_TWEEN)
+
+    def __call__(self, event: Event, hint: Hint) -> Event | None:
+        logger = event.get("logger") or ""
+        if is_suppressed() or any(logger == name or logger.startswith(f"{name}.") for name in self._excluded):
+            return None
+        found: Any = event
+        record: Any = hint.get("log_record")
+        if record is not None and "logentry" in found:  # a parameter alone does not say that it is a secret
+            found["logentry"] = {"message": str(record.msg), "formatted": message_of(record)}
+        request = get_current_request()
+        fields = request_fields()
+        if "request_id" in fields:
+            found.setdefault("tags", {})["request_id"] = fields["request_id"]
+        if request is not None and fields:
+            found["request"] = {
+                "method": fields.get("method"),
+                "url": request.path_url,
+                "query_string": redaction.query(request.query_string),
+            }
+            if "matched_route" in fields:
+                found["transaction"] = fields["matched_route"]
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+            found.setdefault("contexts", {})["trace"] = {"type": "trace", **ids}
+            found.setdefault("tags", {})["trace_id"] = ids["trace_id"]
+        hidden: Event = _hidden(found)
+        return hidden
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, str):
+        return redaction.quickly(value)
+    if isinstance(value, dict):
+        return {name: _hidden(held) for name, held in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hidden(held) for held in value]
+    return value
+
+
+def _capture(error: BaseException) -> None:
+    if not _on:
+        return
+    import sentry_sdk  # noqa: PLC0415  # an extra
+
+    sentry_sdk.capture_exception(error)
+
+
+def _release(settings: SentrySettings) -> str | None:
+    client = settings.client_release
+    return client if client and client != "latest" else settings.git_hash
+
+
+def _quietly(pending: int, timeout: float) -> None:
+    """In the place of Sentry's own lines on the standard error when a process ends."""
+
+
+def _nothing() -> None:
+    return None
