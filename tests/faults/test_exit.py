@@ -65,11 +65,12 @@ def test_a_hanging_collector_keeps_nothing_from_statsd(
 
 
 @pytest.mark.parametrize("fault", ["absent", "slow"], indirect=True)
-def test_servers_that_do_not_work_delay_the_end_of_gunicorn_by_two_seconds_at_most(
+def test_servers_that_do_not_work_delay_the_end_of_a_worker_and_then_of_the_master_by_two_seconds_at_most(
     gunicorn: StartGunicorn, fault: dict[str, str]
 ) -> None:
     server = gunicorn("tests.faults.serving:under_gunicorn()", preload=True, env=fault)
     load = Load(lambda _: f"{server.url}/hello", range(REQUESTS)).start().join()
     assert len(load.answers) == REQUESTS
-    assert server.terminate() < PATIENCE + MARGIN + 1, "gunicorn itself looks only once a second"
+    # The master has log records of its own to send, after its workers, and gunicorn looks only once a second.
+    assert server.terminate() < 2 * PATIENCE + MARGIN + 1
     assert "Traceback" not in server.output()
