@@ -1,6 +1,6 @@
 # Everything that is done with this repository: `make` alone lists it.
 # Needs Python 3.10 or newer and make; `make test` also node and npm, for the reference statsd server,
-# and Chromium, for the pages.
+# collectd, and Chromium, for the pages.
 
 PYTHON ?= python3
 VERSIONS := 3.10 3.11 3.12 3.13
@@ -56,7 +56,8 @@ test: venv  ## run all tests (PYTEST_ARGS="-k name" for some)
 	if command -v npm >/dev/null 2>&1 && command -v node >/dev/null 2>&1; then \
 	    $(MAKE) --no-print-directory statsd || exit 1; \
 	else missing=" nodejs npm"; marks="not server and not browser"; fi; \
-	command -v chromium >/dev/null 2>&1 || { missing="$$missing chromium"; marks="$${marks:-not browser}"; }; \
+	[ -x /usr/sbin/collectd ] || { missing="$$missing collectd-core"; marks="$${marks:+$$marks and }not collectd"; }; \
+	command -v chromium >/dev/null 2>&1 || { missing="$$missing chromium"; marks="$${marks:+$$marks and }not browser"; }; \
 	if [ -n "$$missing" ] && [ -n "$$CI" ]; then \
 	    echo "The tests need what is missing here: apt-get install$$missing" >&2; exit 1; fi; \
 	.venv/bin/python -m pytest -m "$$marks" $(PYTEST_ARGS); status=$$?; \

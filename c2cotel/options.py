@@ -29,7 +29,7 @@ def statsd_address(value: str) -> str:
     try:
         parse_endpoint(value)
     except ValueError as error:
-        raise ValueError(f"host:port, [::1]:8125 or udp://host:port ({error})") from None
+        raise ValueError(f"host:port, [::1]:8125, udp://, tcp:// or unix:///path ({error})") from None
     return value
 
 
@@ -243,8 +243,8 @@ class StatsdSettings:
     flavor: str | None = setting(
         "STATSD_FLAVOR",
         "c2c.statsd_flavor",
-        parse=choice("datadog", "etsy", "collectd"),
-        doc="How tags are written: `datadog`; `etsy` and `collectd` know none: tag values join the name.",
+        parse=choice("datadog", "influx", "graphite", "signalfx", "etsy", "collectd"),
+        doc="How tags are written; `etsy` and `collectd` know none: tag values join the name.",
         shown="`datadog`",
     )
     names_2018: bool = setting(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Gunicorn, OtlpReceiver, Process, StatsdServer, UdpListener, environment, is_setting
+from tests.servers import Collectd, Gunicorn, OtlpReceiver, Process, StatsdServer, UdpListener, environment, is_setting
 
 
 def close_telemetry() -> None:
@@ -46,6 +46,13 @@ def otlp() -> Iterator[OtlpReceiver]:
     with closing(OtlpReceiver()) as receiver:
         yield receiver
         close_telemetry()  # while its server is still there
+
+
+@pytest.fixture
+def collectd(tmp_path: Path) -> Iterator[Collectd]:
+    """Debian's collectd; tests that ask for it carry the mark `collectd`."""
+    with closing(Collectd(tmp_path)) as server:
+        yield server
 
 
 @pytest.fixture

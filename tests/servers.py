@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[1]
 HOST = "127.0.0.1"
 
 _SO_RCVBUFFORCE = 33  # socket(7); root may go beyond the system's limit with it
+_COLLECTD = Path("/usr/sbin/collectd")
 _STATSD = ROOT / ".cache/npm/node_modules/statsd"
 # A process that a killed pytest leaves behind ends by itself.
 _WITH_PARENT = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
@@ -428,6 +429,7 @@ class StatsdServer(Process):
 
     Attributes:
         address: for `STATSD_ADDRESS`.
+        tcp_address: the same, over TCP.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -437,12 +439,16 @@ class StatsdServer(Process):
         self._flushes.touch()
         port, self._management = free_udp_port(), free_tcp_port()
         self.address = f"{HOST}:{port}"
+        tcp_port = free_tcp_port()
+        self.tcp_address = f"tcp://{HOST}:{tcp_port}"
         configuration = directory / "statsd.json"
         configuration.write_text(
             json.dumps(
                 {
-                    "address": HOST,
-                    "port": port,
+                    "servers": [
+                        {"server": "./servers/udp", "address": HOST, "port": port},
+                        {"server": "./servers/tcp", "address": HOST, "port": tcp_port},
+                    ],
                     "mgmt_address": HOST,
                     "mgmt_port": self._management,
                     "flushInterval": 3_600_000,
@@ -483,6 +489,69 @@ class StatsdServer(Process):
             return "END" in self.ask("counters")
         except OSError:
             return False
+
+
+class Collectd(Process):
+    """Debian's collectd with its statsd plugin, which writes what it knows every second.
+
+    Attributes:
+        address: for `STATSD_ADDRESS`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        if not _COLLECTD.is_file():
+            pytest.fail("collectd is not here. Debian, Ubuntu: apt-get install collectd-core")
+        port = free_udp_port()
+        self.address = f"{HOST}:{port}"
+        self._values = directory / "csv"
+        configuration = directory / "collectd.conf"
+        configuration.write_text(
+            f"""
+            Hostname "test"
+            BaseDir "{directory}"
+            PIDFile "{directory}/collectd.pid"
+            Interval 1
+            LoadPlugin logfile
+            <Plugin logfile>
+                File STDOUT
+            </Plugin>
+            LoadPlugin csv
+            <Plugin csv>
+                DataDir "{self._values}"
+                StoreRates false
+            </Plugin>
+            LoadPlugin statsd
+            <Plugin statsd>
+                Host "{HOST}"
+                Port "{port}"
+                CounterSum true
+                TimerCount true
+                TimerSum true
+                TimerLower true
+                TimerUpper true
+            </Plugin>
+            """
+        )
+        super().__init__([str(_COLLECTD), "-f", "-C", str(configuration)], directory)
+        wait_until(lambda: self.ended() or self._listens(port), "collectd listens")
+        if self.ended():
+            pytest.fail(f"collectd ended:\n{self.output()}")
+
+    def values(self) -> dict[str, list[float]]:
+        """Every value it has written, by the name of its file without the day."""
+        found: dict[str, list[float]] = {}
+        for file in sorted(self._values.glob("test/statsd/*")):
+            rows = file.read_text().splitlines()[1:]
+            found.setdefault(file.name[: -len("-2000-01-01")], []).extend(float(row.split(",")[1]) for row in rows)
+        return found
+
+    def complaints(self) -> list[str]:
+        """Lines of its log that are about what it was sent."""
+        return [line for line in self.output().splitlines() if "statsd plugin" in line and "Listening" not in line]
+
+    @staticmethod
+    def _listens(port: int) -> bool:
+        return any(f":{port:04X} " in line for line in Path("/proc/net/udp").read_text().splitlines())
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ def _listen(bind: str) -> socket.socket:
         endpoint = parse_endpoint(named)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--bind") from None
+    if endpoint.scheme != "udp":
+        raise click.BadParameter(f"{bind!r}: only UDP is listened to, such as 127.0.0.1:8125", param_hint="--bind")
     port = endpoint.port if named == bind else 0
     try:
         # The first address: a name that means two has its listener on one, and that one is printed.

@@ -140,6 +140,26 @@ def timers(env: dict[str, str]) -> None:
     _ratio("timer / Histogram.record", median["timer"] / median["Histogram.record"], 1 / 3)
 
 
+def lines(env: dict[str, str]) -> None:
+    """Nanoseconds of one measurement on its way to the wire, beside other clients that send the same lines."""
+    worker = Worker("tests.bench.lines", env=env)
+    rounds = [json.loads(worker.ask(REQUESTS * 5)) for _ in range(ROUNDS)]
+    worker.end()
+    median = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+    print("\nCPU ns a measurement, sending included")
+    for name, label in {
+        "tagged": "the exporter, three tags",
+        "packed": "the exporter, three tags, values packed",
+        "recorded": "Histogram.record of the SDK and the exporter",
+        "datadogpy": "datadogpy, buffered, three tags",
+        "plain": "the exporter, no tags",
+        "pipeline": "statsd, pipeline, no tags",
+    }.items():
+        print(f"{label:46}{median[name]:8.0f}")
+    _ratio("exporter / datadogpy", median["tagged"] / median["datadogpy"], 1.0)
+    _ratio("exporter / statsd pipeline", median["plain"] / median["pipeline"], 1.0)
+
+
 def logs(env: dict[str, str]) -> None:
     """Nanoseconds of one log record, from the call to the end of its line."""
     worker = Worker("tests.bench.logs", env=env)
@@ -196,7 +216,7 @@ def main() -> None:
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, {ROUNDS} rounds of {REQUESTS} requests, medians"
     )
-    parts = {"hello": hello, "db": db, "timers": timers, "logs": logs, "memory": memory}
+    parts = {"hello": hello, "db": db, "timers": timers, "lines": lines, "logs": logs, "memory": memory}
     for name in sys.argv[1:] or parts:
         parts[name](env)
 

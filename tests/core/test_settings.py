@@ -120,13 +120,15 @@ def test_the_base_path_has_one_slash_in_front_and_none_at_its_end(held: str, fou
     assert Settings({"C2C_BASE_PATH": held}).section(options.ApplicationSettings).base_path == found
 
 
-@pytest.mark.parametrize("held", ["::1:8125", "host:port", "http://h:1", "host:99999", ":8125"])
+@pytest.mark.parametrize("held", ["::1:8125", "host:port", "http://h:1", "host:99999", ":8125", "unix://run"])
 def test_a_statsd_address_that_cannot_be_parsed_is_refused_at_start(held: str) -> None:
     with pytest.raises(SettingsError, match="STATSD_ADDRESS="):
         Settings({"STATSD_ADDRESS": held}).section(options.StatsdSettings)
 
 
-@pytest.mark.parametrize("held", ["localhost", "localhost:8125", "[::1]:8125", "udp://127.0.0.1:9"])
+@pytest.mark.parametrize(
+    "held", ["localhost", "localhost:8125", "[::1]:8125", "udp://127.0.0.1:9", "tcp://h:1", "unix:///run/statsd"]
+)
 def test_statsd_addresses_that_are_understood(held: str) -> None:
     assert Settings({"STATSD_ADDRESS": held}).section(options.StatsdSettings).address == held
 

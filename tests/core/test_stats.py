@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,6 +174,52 @@ def test_an_etsy_server_gets_tag_values_in_the_name(closed_wire: Wire, monkeypat
     closed_wire.open()
     stats.increment_counter(["c"], tags={"z": "last", "a": "fi.rst"})
     assert closed_wire.lines() == ["c.fi_rst.last:1|c"]
+
+
+@pytest.mark.parametrize(
+    ("flavor", "line"),
+    [("influx", "c,a=b,k=v_1:1|c"), ("graphite", "c;a=b;k=v_1:1|c"), ("signalfx", "c[a=b,k=v_1]:1|c")],
+)
+def test_other_servers_get_tags_as_they_read_them(
+    closed_wire: Wire, monkeypatch: pytest.MonkeyPatch, flavor: str, line: str
+) -> None:
+    monkeypatch.setenv("STATSD_FLAVOR", flavor)
+    closed_wire.open()
+    stats.increment_counter(["c"], tags={"k": "v,1", "a": "b"})
+    assert closed_wire.lines() == [line]
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "unixstream"])
+def test_a_statsd_server_may_listen_on_a_stream(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "statsd.socket")
+    listener = socket.create_server(("127.0.0.1", 0)) if scheme == "tcp" else socket.socket(socket.AF_UNIX)
+    with listener:
+        if scheme == "unixstream":
+            listener.bind(path)
+            listener.listen()
+        where = f"tcp://127.0.0.1:{listener.getsockname()[1]}" if scheme == "tcp" else f"unixstream://{path}"
+        monkeypatch.setenv("STATSD_ADDRESS", where)
+        telemetry = c2cotel.setup()
+        stats.increment_counter(["c"])
+        telemetry.close()
+        listener.settimeout(10)
+        with listener.accept()[0] as connection:
+            assert connection.makefile("rb").read() == (b"c:1|c\n" if scheme == "tcp" else b"\5\0\0\0c:1|c")
+
+
+def test_a_statsd_server_may_listen_on_a_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "statsd.socket")
+    monkeypatch.setenv("STATSD_ADDRESS", f"unix://{path}")
+    telemetry = c2cotel.setup()
+    stats.increment_counter(["c"])
+    telemetry.flush()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(path)
+        server.settimeout(10)
+        stats.increment_counter(["c"])
+        telemetry.close()
+        assert server.recv(100) == b"c:1|c", "what could not be sent waited"
+        assert server.recv(100) == b"c:1|c"
 
 
 def test_names_and_tags_cannot_forge_another_line(wire: Wire) -> None:

@@ -262,6 +262,9 @@ def test_an_address_that_is_none_is_an_error_of_use() -> None:
     ended = run_tap("--bind", "::1:8125")
     assert ended.returncode == 2
     assert "an IPv6 address needs brackets" in ended.stderr
+    ended = run_tap("--bind", "tcp://127.0.0.1:8125")
+    assert ended.returncode == 2
+    assert "only UDP is listened to" in ended.stderr
 
 
 # ---- the command line around it ------

@@ -142,7 +142,11 @@ def test_the_constructor_asks_no_name_server_and_opens_no_socket() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"flavor": "graphite"}, "'graphite'.*datadog, etsy, collectd"),
+        ({"flavor": "librato"}, "'librato'.*datadog, etsy, collectd, influx, graphite, signalfx"),
+        ({"flavor": "etsy", "distributions": True}, "distributions: .*'etsy'"),
+        ({"flavor": "influx", "pack_values": True}, "pack_values: .*'influx'"),
+        ({"flavor": "collectd", "sample_above": 10}, "sample_above: .*'collectd'"),
+        ({"sample_above": 0}, "sample_above 0: expected at least 1"),
         ({"max_packet": 0}, "max_packet 0"),
         ({"endpoint": "::1:8125"}, "'::1:8125'"),
     ],
@@ -156,7 +160,7 @@ def test_an_option_that_cannot_be_is_refused_by_name(options: Any, told: str) ->
     ("variable", "value", "told"),
     [
         ("OTEL_EXPORTER_STATSD_ENDPOINT", "::1:8125", "brackets"),
-        ("OTEL_EXPORTER_STATSD_FLAVOR", "graphite", "datadog, etsy, collectd"),
+        ("OTEL_EXPORTER_STATSD_FLAVOR", "librato", "datadog, etsy, collectd, influx"),
         ("OTEL_EXPORTER_STATSD_TAGS", "a", "key=value"),
         ("OTEL_EXPORTER_STATSD_MAX_PACKET", "-5", "bytes"),
         ("OTEL_EXPORTER_STATSD_MAX_PACKET", "70000", "65507"),

@@ -25,8 +25,17 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 NAME = r"[a-zA-Z0-9_.]{1,450}"
 NUMBER = r"-?\d+(\.\d+)?(e[+-]?\d+)?"
 TAG = r"[a-zA-Z0-9_]+:[^\s\x00-\x1f\x7f-\x9f|,]{1,450}"
-LINE = re.compile(rf"{NAME}:{NUMBER}\|(c|g|ms|h)(\|#{TAG}(,{TAG})*)?")
-UNTAGGED_LINE = re.compile(rf"{NAME}:{NUMBER}\|(c|g|ms|h)")
+VALUE = rf":{NUMBER}\|(c|g|ms|h)"
+PAIR = r"[a-zA-Z0-9_]+=[^\s\x00-\x1f\x7f-\x9f|:=%s]{1,450}"
+BRACKETS = r",\[\]"
+GRAMMARS = {
+    "datadog": rf"{NAME}{VALUE}(\|#{TAG}(,{TAG})*)?",
+    "etsy": rf"{NAME}{VALUE}",
+    "collectd": rf"{NAME}{VALUE}",
+    "influx": rf"{NAME}(,{PAIR % ','})*{VALUE}",
+    "graphite": rf"{NAME}(;{PAIR % ';!^~'})*{VALUE}",
+    "signalfx": rf"{NAME}(\[{PAIR % BRACKETS}(,{PAIR % BRACKETS})*\])?{VALUE}",
+}
 
 
 class Memory:
@@ -88,9 +97,10 @@ numbers = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infi
 times = st.floats(0, 1e9) | st.integers(0, 10**9)
 
 
-@pytest.mark.parametrize("flavor", ["datadog", "etsy", "collectd"])
-def test_whatever_text_there_is_each_measurement_is_one_line_of_the_grammar(flavor: str) -> None:
-    grammar = LINE if flavor == "datadog" else UNTAGGED_LINE
+@pytest.mark.parametrize("flavor", GRAMMARS)
+@pytest.mark.parametrize("tag_value", [None, str])
+def test_whatever_text_there_is_each_measurement_is_one_line_of_the_grammar(flavor: str, tag_value: Any) -> None:
+    grammar = re.compile(GRAMMARS[flavor].replace(r"\s", "") if tag_value and flavor == "datadog" else GRAMMARS[flavor])
 
     @given(
         nasty, attributes, numbers, st.lists(times, min_size=1, max_size=4), st.sampled_from(["s", "ms", "ns", "By"])
@@ -105,10 +115,12 @@ def test_whatever_text_there_is_each_measurement_is_one_line_of_the_grammar(flav
             flavor=flavor,
             rules=[rule],
             absolute_gauges=True,
+            tag_value=tag_value,
         )
         for line in lines:
             assert grammar.fullmatch(line), line
-        assert len(lines) == (2 if number else 0) + len(samples) + 1
+        counted = abs(number) >= 1 if flavor == "influx" else number
+        assert len(lines) == (2 if counted else 0) + len(samples) + 1
 
     check()
 

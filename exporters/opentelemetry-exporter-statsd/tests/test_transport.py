@@ -35,6 +35,10 @@ def transport(server: Any) -> Any:
         ("[fe80::1%lo]:8125", Endpoint("fe80::1%lo", 8125)),
         ("udp://h:1", Endpoint("h", 1)),
         ("udp://[::1]:65535", Endpoint("::1", 65535)),
+        ("tcp://h", Endpoint("h", 8125, "tcp")),
+        ("tcp://[::1]:1", Endpoint("::1", 1, "tcp")),
+        ("unix:///run/statsd.sock", Endpoint("", 0, "unix", "/run/statsd.sock")),
+        ("unixstream:///run/a b", Endpoint("", 0, "unixstream", "/run/a b")),
         (" h:1 ", Endpoint("h", 1)),
     ],
 )
@@ -60,8 +64,10 @@ def test_an_endpoint_is_understood(text: str, endpoint: Endpoint) -> None:
         ("[h]:1", "brackets"),
         ("a b:1", "not a host"),
         ("udp://h/x", "not a host"),
-        ("tcp://h:1", "not supported yet"),
-        ("unix:///run/statsd", "not supported yet"),
+        ("tcp://", "host is empty"),
+        ("unix://run/statsd", "not an absolute path"),
+        ("unix:///", "not an absolute path"),
+        ("unixstream://", "not an absolute path"),
         ("http://h:1", "unknown scheme"),
     ],
 )

@@ -7,10 +7,10 @@ because that is the only form every server parses.
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from opentelemetry.exporter.statsd._lines import MAX_EXPANDED, TOGETHER, expand, number, plain
+from opentelemetry.exporter.statsd._flavors import Flavor
+from opentelemetry.exporter.statsd._lines import MAX_EXPANDED, TOGETHER, expand, joined, number, plain, thinned, whole
 from opentelemetry.exporter.statsd._names import Namer
 from opentelemetry.exporter.statsd._rules import text
 from opentelemetry.exporter.statsd._samples import SampledHistogramDataPoint
@@ -33,28 +33,6 @@ MILLISECONDS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001, "min": 60_0
 """Factor to milliseconds by unit (UCUM, as OpenTelemetry writes units)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flavor:
-    """What a server understands.
-
-    Attributes:
-        tags: Whether it reads ``|#key:value`` after the type.
-        histogram: The type of a histogram that is no time.
-        whole: Whether timers must be whole and at least 1 (collectd cuts the fraction and ignores 0).
-    """
-
-    tags: bool
-    histogram: str
-    whole: bool = False
-
-
-FLAVORS: Mapping[str, Flavor] = {
-    "datadog": Flavor(tags=True, histogram="h"),
-    "etsy": Flavor(tags=False, histogram="ms"),
-    "collectd": Flavor(tags=False, histogram="ms", whole=True),
-}
-
-
 class Encoder:
     """Turns the SDK's data into lines.
 
@@ -66,13 +44,33 @@ class Encoder:
         flavor: What the server understands.
         whole_milliseconds: Whether timers are rounded (half to even) to whole milliseconds, at least 1.
         absolute_gauges: Whether the server takes ``-5`` as a value; elsewhere a sign means "change by".
+        resource_tags: Attribute of the resource to tag.
+        distributions: Whether a histogram that is no time is written as a distribution.
+        sample_above: Measurements of a series above which they are sampled; None: never.
+        line_length: Bytes of a line of many values; 0: a line has one value.
 
     Attributes:
         dropped: Measurements that could not be written: not finite, not a number, too long to print.
     """
 
-    def __init__(self, namer: Namer, flavor: Flavor, *, whole_milliseconds: bool, absolute_gauges: bool) -> None:
+    def __init__(
+        self,
+        namer: Namer,
+        flavor: Flavor,
+        *,
+        whole_milliseconds: bool,
+        absolute_gauges: bool,
+        resource_tags: Mapping[str, str],
+        distributions: bool,
+        sample_above: int | None,
+        line_length: int,
+    ) -> None:
         self.dropped = 0
+        self._resource_tags = resource_tags
+        self._of_resource: dict[str, str] = {}
+        self._histogram_type = "d" if distributions else flavor.histogram
+        self._sample_above = sample_above
+        self._line_length = line_length
         self._namer = namer
         self._flavor = flavor
         self._whole = whole_milliseconds or flavor.whole
@@ -85,6 +83,8 @@ class Encoder:
         """The lines of an export, in the order of the data. A point that cannot be written is left out and counted."""
         lines: list[str] = []
         for resource in data.resource_metrics:
+            if self._resource_tags:
+                self._take_tags(resource.resource.attributes)
             for scope in resource.scope_metrics:
                 scope_name = getattr(scope.scope, "name", "")
                 for metric in scope.metrics:
@@ -95,6 +95,13 @@ class Encoder:
                         except Exception as error:  # noqa: BLE001  a stranger's value must not stop the others
                             self._drop(metric, error)
         return lines
+
+    def _take_tags(self, attributes: Mapping[str, Any]) -> None:
+        chosen = {tag: attributes[key] for key, tag in self._resource_tags.items() if key in attributes}
+        tags = self._namer.clean_tags(chosen)
+        if tags != self._of_resource:
+            self._of_resource = tags
+            self._names.clear()
 
     def _writer(self, metric: Metric) -> Callable[[str, Metric, Any, list[str]], None]:
         data: Any = metric.data  # a later SDK may have more than the four of today
@@ -118,6 +125,10 @@ class Encoder:
             last = self._last.get(key, 0)
             self._last[key] = value
             value = value - last if value >= last else value
+        if value and self._flavor.whole_counters and number(value) is not None:
+            # The fraction is carried over to the next interval.
+            key = "rest", self._key(scope, metric, point.attributes)
+            value, self._last[key] = whole(value + self._last.get(key, 0))
         if value:
             self._number(metric, point, value, "c", lines)
 
@@ -147,8 +158,8 @@ class Encoder:
         if isinstance(point, SampledHistogramDataPoint):
             rendered = point.stream.get(self)
             if rendered is None:
-                head, tags = self._namer.render(metric.name, point.attributes)
-                rendered = point.stream[self] = head, self._suffix(factor, tags)
+                head, tags = self._namer.render(metric.name, point.attributes, self._of_resource)
+                rendered = point.stream[self] = head, self._type(factor), tags
             self._samples(metric, factor, rendered, point.samples, lines)
             return
         head, tags = self._name(metric.name, point.attributes)
@@ -164,7 +175,7 @@ class Encoder:
             return
         self.dropped += max(count - MAX_EXPANDED, 0)
         scale, samples = self._expanded(factor, count, total, low, high)
-        self._samples(metric, scale, (head, self._suffix(factor, tags)), samples, lines)
+        self._samples(metric, scale, (head, self._type(factor), tags), samples, lines)
 
     def _expanded(
         self, factor: float | None, count: int, total: Any, low: Any, high: Any
@@ -188,24 +199,35 @@ class Encoder:
         self,
         metric: Metric,
         factor: float | None,
-        rendered: tuple[str, str],
+        rendered: tuple[str, str, str],
         samples: Sequence[float],
         lines: list[str],
     ) -> None:
         if not samples:
             return
-        head, suffix = rendered
+        head, kind, tags = rendered
         scale = factor or 1.0
         if not plain(samples, scale, typed=factor is None):
             # To a server a negative time is a broken line.
-            samples = self._cleaned(metric, samples, scale, least=0.0 if suffix.startswith("|ms") else -math.inf)
+            samples = self._cleaned(metric, samples, scale, least=0.0 if kind == "|ms" else -math.inf)
+        if self._sample_above is not None and len(samples) > self._sample_above:
+            rate, chosen, samples = thinned(samples, self._sample_above)
+            self._lines(factor, scale, head, f"{kind}|@{rate}{tags}", chosen, lines)
+        self._lines(factor, scale, head, f"{kind}{tags}", samples, lines)
+
+    def _lines(
+        self, factor: float | None, scale: float, head: str, suffix: str, samples: Sequence[float], lines: list[str]
+    ) -> None:
+        # A line of many values is put together from values alone.
+        before, after = ("", "") if self._line_length else (head, suffix)
         if factor is None and not self._flavor.whole:
-            lines += [f"{head}{value + 0}{suffix}" for value in samples]  # + 0: -0.0 becomes 0.0
+            written = [f"{before}{value + 0}{after}" for value in samples]  # + 0: -0.0 becomes 0.0
         elif self._whole:
-            lines += [f"{head}{round(value * scale) or 1}{suffix}" for value in samples]
+            written = [f"{before}{round(value * scale) or 1}{after}" for value in samples]
         else:
             # The old formatting is a third faster here than an f-string.
-            lines += [head + ("%.3f" % (value * scale + 0.0)).rstrip("0").rstrip(".") + suffix for value in samples]
+            written = [before + ("%.3f" % (value * scale + 0.0)).rstrip("0").rstrip(".") + after for value in samples]
+        lines += joined(head, written, suffix, self._line_length) if self._line_length else written
 
     def _cleaned(self, metric: Metric, samples: Sequence[Any], scale: float, *, least: float) -> list[float]:
         """Finite numbers only, none below the least."""
@@ -223,8 +245,8 @@ class Encoder:
                 self._drop(metric, "not finite")
         return cleaned
 
-    def _suffix(self, factor: float | None, tags: str) -> str:
-        return f"|{'ms' if factor is not None else self._flavor.histogram}{tags}"
+    def _type(self, factor: float | None) -> str:
+        return f"|{'ms' if factor is not None else self._histogram_type}"
 
     def _name(self, instrument: str, attributes: Mapping[str, Any] | None) -> tuple[str, str]:
         key = instrument, _frozen(attributes)
@@ -232,7 +254,7 @@ class Encoder:
         if found is None:
             if len(self._names) >= MAX_CACHED_NAMES:
                 self._names.clear()
-            found = self._names[key] = self._namer.render(instrument, attributes)
+            found = self._names[key] = self._namer.render(instrument, attributes, self._of_resource)
         return found
 
     @staticmethod

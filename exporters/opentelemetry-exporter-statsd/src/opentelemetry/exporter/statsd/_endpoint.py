@@ -5,22 +5,42 @@ from dataclasses import dataclass
 DEFAULT_PORT = 8125
 MAX_PORT = 65_535
 
-_WOULD_DO = "expected host:port, host, [ipv6]:port or udp://host:port"
+UNIX_SCHEMES = ("unix", "unixgram", "unixstream")
+NETWORK_SCHEMES = ("udp", "tcp")
+
+_WOULD_DO = (
+    "expected host:port, host, [ipv6]:port, udp://host:port, tcp://host:port, unix:///path or unixstream:///path"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Host (a name, or an address without brackets) and UDP port."""
+    """Where a server listens.
+
+    Attributes:
+        host: A name, or an address without brackets; empty for a Unix socket.
+        port: Of UDP or TCP; 0 for a Unix socket.
+        scheme: ``udp``, ``tcp``, ``unix`` (datagrams) or ``unixstream``.
+        path: Of a Unix socket, else empty.
+    """
 
     host: str
     port: int = DEFAULT_PORT
+    scheme: str = "udp"
+    path: str = ""
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        if self.path:
+            return f"{self.scheme}://{self.path}"
+        where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return where if self.scheme == "udp" else f"{self.scheme}://{where}"
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """Parse ``host:port``, ``host`` (port 8125), ``[::1]:8125``, ``[fe80::1%eth0]:8125``, each also after ``udp://``.
+    """Parse ``host:port``, ``host`` (port 8125), ``[::1]:8125``, ``[fe80::1%eth0]:8125``, or one with its transport.
+
+    ``udp://`` and ``tcp://`` stand before the same forms, ``unix:///path`` and ``unixgram:///path`` are a Unix socket
+    of datagrams, ``unixstream:///path`` one of a stream.
 
     Raises:
         ValueError: The text is none of these; it says what was held and what would do.
@@ -28,9 +48,9 @@ def parse_endpoint(text: str) -> Endpoint:
     scheme, separator, rest = text.strip().partition("://")
     if not separator:
         scheme, rest = "udp", scheme
-    if scheme in {"tcp", "unix", "unixgram"}:
-        raise ValueError(f"endpoint {text!r}: {scheme}:// is not supported yet; {_WOULD_DO}")
-    if scheme != "udp":
+    if scheme in UNIX_SCHEMES:
+        return _unix(text, scheme, rest)
+    if scheme not in NETWORK_SCHEMES:
         raise ValueError(f"endpoint {text!r}: unknown scheme {scheme!r}; {_WOULD_DO}")
     if rest.startswith("["):
         host, bracket, after = rest[1:].partition("]")
@@ -46,7 +66,13 @@ def parse_endpoint(text: str) -> Endpoint:
     if any(character in "/[]@?#" or character.isspace() for character in host):
         raise ValueError(f"endpoint {text!r}: {host!r} is not a host; {_WOULD_DO}")
     if not colon:
-        return Endpoint(host)
+        return Endpoint(host, scheme=scheme)
     if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= MAX_PORT):
         raise ValueError(f"endpoint {text!r}: {port!r} is not a port from 1 to 65535; {_WOULD_DO}")
-    return Endpoint(host, int(port))
+    return Endpoint(host, int(port), scheme)
+
+
+def _unix(text: str, scheme: str, path: str) -> Endpoint:
+    if not path.startswith("/") or path == "/" or "\0" in path:
+        raise ValueError(f"endpoint {text!r}: {path!r} is not an absolute path; {_WOULD_DO}")
+    return Endpoint("", 0, "unixstream" if scheme == "unixstream" else "unix", path)

@@ -1,14 +1,17 @@
 """The exporter as the environment describes it, for ``OTEL_METRICS_EXPORTER=statsd``."""
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from opentelemetry.exporter.statsd._encoder import FLAVORS
 from opentelemetry.exporter.statsd._endpoint import parse_endpoint
 from opentelemetry.exporter.statsd._exporter import StatsdMetricExporter
+from opentelemetry.exporter.statsd._flavors import flavor_named
+from opentelemetry.exporter.statsd._reader import INTERVAL, StatsdMetricReader
 from opentelemetry.exporter.statsd._transport import MAX_UDP_PAYLOAD
+from opentelemetry.sdk.environment_variables import OTEL_METRIC_EXPORT_INTERVAL
 
 OTEL_EXPORTER_STATSD_ENDPOINT = "OTEL_EXPORTER_STATSD_ENDPOINT"
 OTEL_EXPORTER_STATSD_PREFIX = "OTEL_EXPORTER_STATSD_PREFIX"
@@ -32,6 +35,36 @@ class StatsdEnvironmentMetricExporter(StatsdMetricExporter):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**_options(os.environ), **options})
+
+
+class StatsdEnvironmentMetricReader(StatsdMetricReader):
+    """A `StatsdMetricReader` made from the environment: what ``OTEL_METRICS_EXPORTER=statsd`` takes.
+
+    It reads the variables of `StatsdEnvironmentMetricExporter`, and ``OTEL_METRIC_EXPORT_INTERVAL`` in milliseconds,
+    whose default is 1000 here.
+
+    Args:
+        **options: Arguments of `StatsdMetricExporter`; they win over the environment.
+
+    Raises:
+        ValueError: A variable that cannot be used; the text names it, what it held and what would do.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(StatsdEnvironmentMetricExporter(**options), interval=_interval(os.environ))
+
+
+def _interval(environ: Mapping[str, str]) -> float:
+    value = environ.get(OTEL_METRIC_EXPORT_INTERVAL, "").strip()
+    if not value:
+        return INTERVAL
+    try:
+        seconds = float(value) / 1000
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{OTEL_METRIC_EXPORT_INTERVAL}={value!r}: expected milliseconds, such as 1000")
+    return seconds
 
 
 def _options(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -59,8 +92,7 @@ def _endpoint(value: str) -> str:
 
 
 def _flavor(value: str) -> str:
-    if value.lower() not in FLAVORS:
-        raise ValueError(f"expected one of {', '.join(FLAVORS)}")
+    flavor_named(value.lower())
     return value.lower()
 
 

@@ -1,9 +1,12 @@
 """The numbers of a line, and lines packed into datagrams. Pure functions: text in, text or bytes out."""
 
 import math
+import random
 from collections.abc import Sequence
 from operator import index
 from typing import Any
+
+from opentelemetry.exporter.statsd._flavors import LARGEST_INT64
 
 MAX_EXPANDED = 10_000
 """Lines one aggregated histogram point may become in one export; see :func:`expand`."""
@@ -58,6 +61,45 @@ def _shares(count: int, total: int) -> list[int]:
         return []
     share, rest = divmod(total, count)
     return [share] * (count - rest) + [share + 1] * rest
+
+
+def whole(value: Any) -> tuple[int, Any]:
+    """An integer of 64 bits, and what is left for the next time; what is beyond 64 bits is lost."""
+    cut = int(value)
+    return max(-LARGEST_INT64, min(cut, LARGEST_INT64)), value - cut
+
+
+def thinned(samples: Sequence[Any], most: int) -> tuple[str, Sequence[Any], Sequence[Any]]:
+    """About `most` of the samples, chosen by chance.
+
+    Returns:
+        The rate of the chosen ones, which each stand for a whole number of samples; the chosen ones; and a few more,
+        that stand for themselves, so that all together count for exactly as many as there were.
+    """
+    each = math.ceil(len(samples) / most)
+    weighted, alone = divmod(len(samples), each)
+    chosen = random.sample(samples, weighted + alone)
+    # Cut, not rounded: servers take int(1 / rate), and 1 / 0.333334 is not 3.
+    rate = f"0.{10**12 // each:012d}".rstrip("0")
+    return rate, chosen[:weighted], chosen[weighted:]
+
+
+def joined(head: str, values: Sequence[str], suffix: str, length: int) -> list[str]:
+    """Values of one series in as few lines as there can be, ``name:1:2:3|ms``, none above `length` bytes.
+
+    A line of a single value may be longer.
+    """
+    room = length - len(head.encode("utf-8", "replace")) - len(suffix.encode("utf-8", "replace"))
+    lines: list[str] = []
+    start = used = 0
+    for position, value in enumerate(values):
+        used += len(value) + 1
+        if used > room + 1 and position > start:
+            lines.append(f"{head}{':'.join(values[start:position])}{suffix}")
+            start, used = position, len(value) + 1
+    if values:
+        lines.append(f"{head}{':'.join(values[start:])}{suffix}")
+    return lines
 
 
 def pack(lines: Sequence[str], max_packet: int) -> list[bytes]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from opentelemetry.exporter.statsd._flavors import Flavor, forbidden_in_tags
 from opentelemetry.exporter.statsd._rules import NameRule, text
 
 MAX_LENGTH = 450
@@ -12,7 +13,6 @@ MAX_LENGTH = 450
 _NOT_IN_SEGMENT = re.compile(r"[^a-zA-Z0-9_]")
 _NOT_IN_TAG_VALUE = re.compile(r"[^\w.\-:/]")
 _NOT_IN_PREFIX = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff|:#@,]")
-_FORGES_A_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff|,]")
 _DOTS = re.compile(r"\.+")
 
 
@@ -39,7 +39,7 @@ class Namer:
         prefix: Stands before every name, see :func:`clean_prefix`.
         rules: Names of known instruments; the first that matches a point wins.
         tags: Tags of every point, where the flavor can write tags; a point's own tag of the same key wins.
-        can_tag: Whether the flavor can write tags at all.
+        flavor: How tags are written, if they are.
         use_tags: Whether the tagged form of the rules is taken.
         tag_value: Sanitizer of tag values; what would break the line out of its result is replaced all the same.
     """
@@ -50,44 +50,56 @@ class Namer:
         prefix: str,
         rules: Iterable[NameRule],
         tags: Mapping[str, str],
-        can_tag: bool,
+        flavor: Flavor,
         use_tags: bool,
         tag_value: Callable[[str], str] | None,
     ) -> None:
-        self._prefix = clean_prefix(prefix)
-        self._can_tag = can_tag
-        self._use_tags = use_tags and can_tag
+        self._style = flavor.tags
+        self._forbidden = forbidden_in_tags(flavor)
+        self._prefix = clean_prefix(self._forbidden.sub("_", prefix))
+        self._use_tags = use_tags and flavor.tags is not None
         self._sanitize = tag_value or default_tag_value
         self._rules: dict[str, list[NameRule]] = {}
         for rule in rules:
             self._rules.setdefault(rule.instrument.lower(), []).append(rule)
-        self._constant = self._tags(tags) if can_tag else {}
+        self._constant = self.clean_tags(tags)
 
-    def render(self, instrument: str, attributes: Mapping[str, Any] | None) -> tuple[str, str]:
-        """The text before the value, with its colon, and the text after the type: ``("p.name:", "|#k:v")``."""
+    def render(
+        self, instrument: str, attributes: Mapping[str, Any] | None, resource: Mapping[str, str]
+    ) -> tuple[str, str]:
+        """The text before the value, with its colon, and the text after the type: ``("p.name:", "|#k:v")``.
+
+        Args:
+            instrument: Its name.
+            attributes: Those of the point.
+            resource: Tags of the resource, as `clean_tags` made them; any other tag of the same key wins.
+        """
         attributes = attributes or {}
         for rule in self._rules.get(instrument.lower(), ()):
             resolved = rule.resolve(attributes, tagged=self._use_tags)
             if resolved is not None:
                 segments = list(map(segment, resolved[0]))
-                tags = self._tags(resolved[1])
-                if not self._can_tag:
+                tags = self.clean_tags(resolved[1])
+                if self._style is None:
                     segments += [segment(value) for value in _by_key(resolved[1]).values()]
                 break
         else:
             segments = list(map(segment, instrument.split(".")))
-            tags = self._tags(attributes)
-            if not self._can_tag:
+            tags = self.clean_tags(attributes)
+            if self._style is None:
                 for key, value in _by_key(attributes).items():
                     segments += (key, segment(value))
         head = f"{self._prefix}{'.'.join(segments) or '_'}"[:MAX_LENGTH]
-        if not self._can_tag:
+        if self._style is None:
             return f"{head}:", ""
-        merged = {**self._constant, **tags}
-        return f"{head}:", "|#" + ",".join([f"{key}:{merged[key]}" for key in sorted(merged)]) if merged else ""
+        written = self._style.write({**resource, **self._constant, **tags})
+        return (f"{head}{written}:", "") if self._style.in_name else (f"{head}:", written)
 
-    def _tags(self, attributes: Mapping[Any, Any]) -> dict[str, str]:
+    def clean_tags(self, attributes: Mapping[Any, Any]) -> dict[str, str]:
+        """Attributes as tags that this flavor can write: none at all where it knows none."""
         tags: dict[str, str] = {}
+        if self._style is None:
+            return tags
         for key, value in _by_key(attributes).items():
             cleaned = self._tag_value(value)
             if cleaned:
@@ -99,7 +111,7 @@ class Namer:
             cleaned = self._sanitize(value)
         except Exception:  # noqa: BLE001  the user's function: a tag with a plain value is better than no metric
             cleaned = default_tag_value(value)
-        return _FORGES_A_LINE.sub("_", cleaned[:MAX_LENGTH])
+        return self._forbidden.sub("_", cleaned[:MAX_LENGTH])
 
 
 def _by_key(attributes: Mapping[Any, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ methods `aggregate` and `collect` of what it returns. `tests/test_samples.py` fa
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from json import dumps
@@ -49,14 +49,18 @@ class _RawSamples:
         self._raw_attributes = attributes
         self._raw_start = start_nano
         self._raw_limit = owner.limit
+        self._raw_half = owner.limit // 2
         self._raw_samples: list[Any] = []
         self._raw_dropped = 0
         self._raw_stream: dict[Any, Any] = {}
 
     def aggregate(self, measurement: Any, *_: Any, **__: Any) -> None:
         samples = self._raw_samples
-        if len(samples) < self._raw_limit:
+        count = len(samples)
+        if count < self._raw_limit:
             samples.append(measurement.value)
+            if count == self._raw_half:
+                self._raw_owner.on_filling()
         else:
             self._raw_dropped += 1
 
@@ -104,6 +108,10 @@ def _raw_class(built: Any) -> Any:
     return type("RawSamples", (_RawSamples, built), {})
 
 
+def _nobody() -> None:
+    """Nobody collects before it is time."""
+
+
 class RawSampleAggregation(ExplicitBucketHistogramAggregation):
     """Keeps every measurement of a histogram instead of counting buckets.
 
@@ -111,12 +119,17 @@ class RawSampleAggregation(ExplicitBucketHistogramAggregation):
 
     Args:
         limit: Measurements kept per series between two collections; those beyond are counted in `dropped`.
+
+    Attributes:
+        on_filling: Called by the application's thread when a series is half full; a reader that can collect at once
+            sets it. It must take no lock, because the measurement may come from a signal handler.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
         super().__init__()
         self.limit = limit
         self.dropped = 0
+        self.on_filling: Callable[[], object] = _nobody
 
     def count_dropped(self, count: int, instrument: str) -> None:
         """Add to `dropped`; the first time it is a log line too."""

@@ -1,0 +1,155 @@
+"""Connections that know whether their peer is there: Unix sockets and TCP."""
+
+import socket
+import struct
+import time
+from typing import Protocol
+
+from opentelemetry.exporter.statsd._endpoint import Endpoint
+
+MAX_STREAM_PACKET = 8192
+"""Bytes of one packet, unless told otherwise: the Datadog Agent's own buffer."""
+
+
+class Link(Protocol):
+    """A connection to one server. A method may raise `OSError` or `UnicodeError`; `close` is then due.
+
+    Attributes:
+        longest_wait: Seconds between two attempts to connect, at most.
+    """
+
+    longest_wait: float
+
+    def open(self, timeout: float) -> None:
+        """Connect within `timeout` seconds."""
+
+    def put(self, datagram: bytes, timeout: float) -> bool:
+        """Hand over a datagram; False if the peer took none of it within `timeout` seconds."""
+
+    def unfinished(self) -> list[bytes]:
+        """Whole lines of a datagram that was begun and did not get through; asked before `close`."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class UnixDatagramLink:
+    """Datagrams to a Unix socket. The reader's queue is short (10 datagrams on Linux): a send waits for room.
+
+    Args:
+        path: Of the socket.
+    """
+
+    longest_wait = 0.0  # it is on this machine: asking costs nothing
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._socket: socket.socket | None = None
+
+    def open(self, timeout: float) -> None:
+        if self._socket is None:
+            opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                opened.connect(self._path)
+            except OSError:
+                opened.close()
+                raise
+            self._socket = opened
+
+    def put(self, datagram: bytes, timeout: float) -> bool:
+        if self._socket is None:
+            raise ConnectionError("not connected")
+        self._socket.settimeout(max(timeout, 0.001))
+        try:
+            self._socket.send(datagram)
+        except TimeoutError:
+            return False
+        return True
+
+    def unfinished(self) -> list[bytes]:
+        return []
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class StreamLink:
+    """A stream: TCP, where each line ends with a newline, or a Unix stream, where each packet begins with its length.
+
+    Args:
+        endpoint: Of scheme ``tcp`` or ``unixstream``.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._prefixed = endpoint.scheme == "unixstream"
+        self.longest_wait = 0.0 if self._prefixed else 30.0
+        self._socket: socket.socket | None = None
+        self._frame = b""
+        self._gone = 0
+
+    def open(self, timeout: float) -> None:
+        if self._socket is not None:
+            self._check_peer(self._socket)
+            return
+        if self._prefixed:
+            opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            opened.settimeout(timeout)
+            try:
+                opened.connect(self._endpoint.path)
+            except OSError:
+                opened.close()
+                raise
+        else:
+            opened = socket.create_connection((self._endpoint.host, self._endpoint.port), timeout)
+        self._socket = opened
+
+    def put(self, datagram: bytes, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        if self._frame and not self._push(deadline):
+            return False
+        self._frame = struct.pack("<I", len(datagram)) + datagram if self._prefixed else datagram + b"\n"
+        self._gone = 0
+        if not self._push(deadline) and not self._gone:
+            self._frame = b""
+            return False
+        return True
+
+    def unfinished(self) -> list[bytes]:
+        if not self._frame:
+            return []
+        if self._prefixed:
+            return [self._frame[4:]]
+        # What ends within a line was never a line to the server.
+        return [self._frame[self._frame.rfind(b"\n", 0, self._gone) + 1 : -1]]
+
+    def close(self) -> None:
+        self._frame = b""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _push(self, deadline: float) -> bool:
+        if self._socket is None:
+            raise ConnectionError("not connected")
+        while self._gone < len(self._frame):
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                self._gone += self._socket.send(memoryview(self._frame)[self._gone :])
+            except TimeoutError:
+                return False
+        self._frame = b""
+        return True
+
+    @staticmethod
+    def _check_peer(connection: socket.socket) -> None:
+        """A server that went away said so, and what is sent to it now would be lost without a word."""
+        connection.settimeout(0.0)
+        try:
+            while connection.recv(4096):
+                pass
+        except BlockingIOError:
+            return
+        raise ConnectionResetError("the server closed the connection")

@@ -1,0 +1,228 @@
+"""The reader: its own pace, series that fill, failures, forks, the end."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from opentelemetry.exporter.statsd import (
+    StatsdEnvironmentMetricReader,
+    StatsdMetricExporter,
+    StatsdMetricReader,
+)
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+
+NEVER = 3600.0
+
+
+class Read:
+    """A provider with the reader."""
+
+    def __init__(self, endpoint: str, interval: float, **options: Any) -> None:
+        self.reader = StatsdMetricReader(StatsdMetricExporter(endpoint, **options), interval=interval)
+        self.provider = MeterProvider([self.reader], shutdown_on_exit=False)
+        self.meter = self.provider.get_meter("test")
+
+
+@pytest.fixture
+def read(server: Any) -> Iterator[Callable[..., Read]]:
+    made: list[Read] = []
+
+    def make(interval: float = NEVER, **options: Any) -> Read:
+        made.append(Read(server.endpoint, interval, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.reader.shutdown()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_it_sends_at_each_interval_by_itself(read: Any, server: Any) -> None:
+    counter = read(interval=0.02).meter.create_counter("c")
+    for number in (1, 2):
+        counter.add(number)
+        assert server.lines(wait=20) == [f"c:{number}|c"]
+
+
+def test_a_series_that_fills_is_sent_before_its_time_and_nothing_of_it_is_lost(read: Any, server: Any) -> None:
+    app = read()
+    app.reader._exporter._raw.limit = 1000
+    histogram = app.meter.create_histogram("h", unit="ms")
+    got: list[str] = []
+    for number in range(20):
+        for _ in range(501):
+            histogram.record(number)
+        wait_for(lambda: app.reader._requests.empty() and not app.reader._received)
+        got += server.lines(wait=0.2)
+    assert got, "long before the hour of the interval"
+    app.reader.force_flush()
+    got += server.lines()
+    assert len(got) == 20 * 501
+    assert app.reader._exporter.dropped == 0
+
+
+def test_a_flush_waits_for_all_that_was_measured_before_it(read: Any, server: Any) -> None:
+    app = read()
+    app.meter.create_counter("c").add(1)
+    assert app.reader.force_flush()
+    assert server.lines() == ["c:1|c"]
+
+
+def test_whoever_collects_the_thread_sends(read: Any, server: Any) -> None:
+    app = read()
+    app.meter.create_counter("c").add(1)
+    app.reader.collect()
+    assert server.lines(wait=20) == ["c:1|c"]
+
+
+def test_a_collection_that_fails_is_told_once_and_the_next_ones_come(
+    read: Any, server: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = read()
+    app.meter.create_counter("c").add(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(app.reader, "_collect", lambda *_, **__: 1 / 0)
+        assert app.reader.force_flush()
+        assert app.reader.force_flush()
+    assert caplog.text.count("ZeroDivisionError: ") == 1
+    assert app.reader.force_flush()
+    assert server.lines() == ["c:1|c"]
+
+
+def test_a_signal_handler_may_record_while_series_fill(read: Any) -> None:
+    app = read()
+    app.reader._exporter._raw.limit = 20
+    histogram = app.meter.create_histogram("h", unit="ms")
+    before = signal.signal(signal.SIGUSR1, lambda *_: histogram.record(1))
+    try:
+        for _ in range(300):
+            signal.raise_signal(signal.SIGUSR1)
+            histogram.record(2)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert app.reader.force_flush()
+
+
+def test_it_sends_what_is_left_at_its_end_once(read: Any, server: Any) -> None:
+    app = read()
+    app.meter.create_counter("c").add(1)
+    app.provider.shutdown()
+    app.reader.shutdown()
+    app.meter.create_counter("c").add(1)
+    assert not app.reader.force_flush()
+    assert server.lines() == ["c:1|c"]
+    assert not app.reader._thread.is_alive()
+
+
+def in_child(work: Callable[[], object]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        work()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def ended_well(child: int) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return status == 0
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def test_what_was_measured_before_forks_is_sent_once_and_by_the_parent(read: Any, server: Any) -> None:
+    app = read()
+    counter, histogram = app.meter.create_counter("c"), app.meter.create_histogram("h", unit="ms")
+    counter.add(100)
+    histogram.record(5)
+
+    def work(number: int) -> None:
+        counter.add(number)
+        assert app.reader.force_flush()
+
+    assert all(ended_well(in_child(partial(work, number))) for number in (1, 2, 3))
+    app.reader.force_flush()
+    lines = server.lines()
+    assert sorted(lines) == ["c:100|c", "c:1|c", "c:2|c", "c:3|c", "h:5|ms"]
+
+
+def test_a_child_forked_in_the_middle_of_a_collection_sends(read: Any, server: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("opentelemetry.exporter.statsd._reader.FORK_PATIENCE", 0.05)
+    app = read()
+    inside, go_on = threading.Event(), threading.Event()
+    parent = os.getpid()
+
+    def slow(_: CallbackOptions) -> Iterator[Observation]:
+        if os.getpid() == parent:
+            inside.set()
+            go_on.wait(20)
+        yield Observation(1)
+
+    app.meter.create_observable_gauge("g", callbacks=[slow])
+    counter = app.meter.create_counter("c")
+    flush = threading.Thread(target=app.reader.force_flush)
+    flush.start()
+    inside.wait(20)
+
+    def work() -> None:
+        counter.add(7)
+        assert app.reader._thread.is_alive()
+
+    child = in_child(work)
+    go_on.set()
+    flush.join()
+    assert ended_well(child)
+    assert server.lines() == ["g:1|g"]
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "a second"])
+def test_an_interval_that_cannot_be_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", value)
+    with pytest.raises(ValueError, match=f"OTEL_METRIC_EXPORT_INTERVAL='{value}': expected milliseconds"):
+        StatsdEnvironmentMetricReader()
+    with pytest.raises(ValueError, match="expected seconds above 0"):
+        StatsdMetricReader(StatsdMetricExporter(), interval=0)
+
+
+def test_the_environment_makes_the_reader(monkeypatch: pytest.MonkeyPatch, server: Any) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_STATSD_ENDPOINT", server.endpoint)
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "20")
+    reader = StatsdEnvironmentMetricReader(prefix="p")
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    provider.get_meter("m").create_counter("c").add(1)
+    assert server.lines(wait=20) == ["p.c:1|c"]
+    provider.shutdown()
+
+
+def test_a_closed_server_is_told_once_however_often_the_reader_tries(
+    read: Any, server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "opentelemetry.exporter.statsd")
+    app = read()
+    server.close()
+    counter = app.meter.create_counter("c")
+    for _ in range(5):
+        counter.add(1)
+        app.reader.force_flush()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]

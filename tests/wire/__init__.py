@@ -1,0 +1,1 @@
+"""Real statsd servers read what the exporter writes."""
