@@ -285,6 +285,12 @@ def test_the_waits_between_two_attempts_grow_to_half_a_minute(keeping: Any) -> N
             asked.append(now)
             raise OSError("nowhere")
 
+        def put(self, datagram: bytes, timeout: float) -> bool:
+            return False
+
+        def finish(self, timeout: float) -> bool:
+            return True
+
         def unfinished(self) -> list[bytes]:
             return []
 
@@ -329,6 +335,24 @@ def test_what_was_cut_by_the_end_of_a_connection_is_sent_again_from_the_line_tha
     assert link.unfinished() == [b"b:22|c\nc:3|c"]
     link._frame, link._gone = b"", 0
     assert link.unfinished() == []
+
+
+def test_a_server_that_ends_in_the_middle_of_a_datagram_costs_no_line_that_it_was_not_given(
+    stream: Any, keeping: Any
+) -> None:
+    server = stream()
+    server.reading.clear()
+    transport = keeping(tcp(server))
+    count = 1_500_000  # more than the buffers of both ends hold
+    assert not transport.send([b"\n".join(b"t%d:1|ms" % number for number in range(count))])
+    (unfinished,) = transport._link.unfinished()
+    left = unfinished.count(b"\n") + 1
+    assert 0 < left < count
+    server.close()
+    again = stream(server.address)
+    assert transport.send([b"last:1|c"])
+    lines = again.wait_for(left + 1)
+    assert lines == [*(f"t{number}:1|ms" for number in range(count - left, count)), "last:1|c"]
 
 
 def test_what_is_too_much_is_counted_and_told_once_and_so_is_what_the_end_finds(

@@ -80,7 +80,7 @@ class KeepingTransport:
         """Try once more to send what waits, and close the connection; a later `send` returns False."""
         if self._closed:
             return
-        if self._pid == os.getpid() and self._backlog:
+        if self._pid == os.getpid():
             self._send((), LAST_BUDGET)
         self._closed = True
         self._keep(self._link.unfinished())
@@ -90,7 +90,7 @@ class KeepingTransport:
             _logger.warning("StatsD at %s did not come back: %d lines are lost", self._name, len(self._backlog))
 
     def _send(self, datagrams: Sequence[bytes], budget: float) -> bool:
-        if not datagrams and not self._backlog:
+        if not datagrams and not self._backlog and not self._link.unfinished():
             return True
         waiting = [*pack(self._backlog.take(), self._max_packet), *datagrams]
         for attempt in (1, 2):
@@ -132,7 +132,7 @@ class KeepingTransport:
                 done += 1
         finally:
             del waiting[:done]
-        return True
+        return self._link.finish(deadline - self._clock())
 
     def _keep(self, datagrams: Sequence[bytes]) -> None:
         self._backlog.keep(datagrams)

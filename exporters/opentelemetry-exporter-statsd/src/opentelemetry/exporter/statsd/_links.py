@@ -24,10 +24,16 @@ class Link(Protocol):
         """Connect within `timeout` seconds."""
 
     def put(self, datagram: bytes, timeout: float) -> bool:
-        """Hand over a datagram; False if the peer took none of it within `timeout` seconds."""
+        """Take a datagram; False if the peer took nothing within `timeout` seconds. If it raises, it took nothing.
+
+        What a stream has begun it has taken: the rest goes with the next call, or is `unfinished`.
+        """
+
+    def finish(self, timeout: float) -> bool:
+        """Hand over the rest of what was begun; returns whether that is out."""
 
     def unfinished(self) -> list[bytes]:
-        """Whole lines of a datagram that was begun and did not get through; asked before `close`."""
+        """What was taken and did not get through, from the first line that was cut; asked before `close`."""
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -64,6 +70,9 @@ class UnixDatagramLink:
             self._socket.send(datagram)
         except TimeoutError:
             return False
+        return True
+
+    def finish(self, timeout: float) -> bool:
         return True
 
     def unfinished(self) -> list[bytes]:
@@ -108,11 +117,17 @@ class StreamLink:
 
     def put(self, datagram: bytes, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
-        if self._frame and not self._push(deadline):
+        if not self.finish(timeout):
             return False
         self._frame = struct.pack("<I", len(datagram)) + datagram if self._prefixed else datagram + b"\n"
         self._gone = 0
-        if not self._push(deadline) and not self._gone:
+        try:
+            self.finish(deadline - time.monotonic())
+        except OSError:
+            if not self._gone:
+                self._frame = b""
+                raise
+        if self._frame and not self._gone:
             self._frame = b""
             return False
         return True
@@ -131,9 +146,10 @@ class StreamLink:
             self._socket.close()
             self._socket = None
 
-    def _push(self, deadline: float) -> bool:
+    def finish(self, timeout: float) -> bool:
         if self._socket is None:
             raise ConnectionError("not connected")
+        deadline = time.monotonic() + timeout
         while self._gone < len(self._frame):
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
             try:
