@@ -21,6 +21,25 @@ _PLAIN_RECORD = vars(logging.LogRecord("", 0, "", 0, "", (), None))
 _WITHOUT_EXTRAS = len(_PLAIN_RECORD)
 _STANDARD = frozenset(_PLAIN_RECORD) | {"message", "asctime", "taskName"}
 _NOTHING: dict[str, Any] = {}
+
+
+class RequestFields(dict[str, Any]):
+    """What lines say about a request.
+
+    Attributes:
+        encoded: the same as a formatter writes it, once one has.
+    """
+
+    __slots__ = ("encoded",)
+
+    encoded: bytes | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoded = None
+
+
+_NO_REQUEST = RequestFields()
 _KNOWN = "c2cotel.log"
 """Where the environ of a request keeps what lines say about it."""
 
@@ -59,16 +78,18 @@ def extras_of(record: logging.LogRecord) -> dict[str, Any]:
     return {name: plain(value) for name, value in held.items() if name not in _STANDARD}
 
 
-def request_fields() -> dict[str, Any]:
+def request_fields() -> RequestFields:
     """Which request the current thread answers; empty outside of one."""
     request = get_current_request()
+    if request is None:
+        return _NO_REQUEST
     environ = getattr(request, "environ", None)
-    if request is None or not isinstance(environ, dict):
-        return _NOTHING
-    known: tuple[Any, dict[str, Any]] | None = environ.get(_KNOWN)
+    if not isinstance(environ, dict):
+        return _NO_REQUEST
+    known: tuple[Any, RequestFields] | None = environ.get(_KNOWN)
     if known is not None and known[0] is getattr(request, "matched_route", None):
         return known[1]
-    fields: dict[str, Any] = {}
+    fields = RequestFields()
     try:
         fields["client_addr"] = request.client_addr
         fields["method"] = request.method

@@ -178,9 +178,12 @@ def _line_of(record: logging.LogRecord) -> bytes:
         line += _place(record) + b',"timestamp":' + orjson.dumps(record.created)
         if extras := extras_of(record):
             line += _members({name: held for name, held in extras.items() if name not in _OURS})
-        line += _about_request()
-        context = trace.get_current_span().get_span_context()
-        if context.is_valid:
+        if about := request_fields():
+            if about.encoded is None:
+                about.encoded = _members(about)
+            line += about.encoded
+        span = trace.get_current_span()
+        if span is not trace.INVALID_SPAN and (context := span.get_span_context()).is_valid:
             line += b',"trace_id":"%032x","span_id":"%016x"' % (context.trace_id, context.span_id)
         return line + b"}"
     except Exception as error:  # noqa: BLE001  # whatever an object of the application does, the line is written
@@ -193,8 +196,6 @@ _ABOUT_PLACE = ("level", "level_name", "logger_name", "source_facility", "host",
 _OURS = {"msg", "full_message", "timestamp", "process_name", "thread_name", *_ABOUT_PLACE, *_ABOUT_REQUEST}
 _places: dict[tuple[Any, ...], bytes] = {}
 _MOST_PLACES = 10_000
-_requests: dict[int, tuple[dict[str, Any], bytes]] = {}
-_MOST_REQUESTS = 100
 
 
 def _place(record: logging.LogRecord) -> bytes:
@@ -229,18 +230,6 @@ def _place(record: logging.LogRecord) -> bytes:
             _places.clear()
         _places[key] = found
     return found
-
-
-def _about_request() -> bytes:
-    about = request_fields()
-    if not about:
-        return b""
-    found = _requests.get(id(about))
-    if found is None or found[0] is not about:
-        if len(_requests) >= _MOST_REQUESTS:
-            _requests.clear()
-        found = _requests[id(about)] = about, _members(about)
-    return found[1]
 
 
 def _members(fields: dict[str, Any]) -> bytes:

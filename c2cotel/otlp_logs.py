@@ -57,6 +57,21 @@ class Said:
     observed: int
 
 
+class _NoLock:
+    """What `logging` takes for a lock."""
+
+    def acquire(self) -> None:
+        """Wait for nobody."""
+
+    release = acquire
+
+    def __enter__(self) -> None:
+        """Wait for nobody."""
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for nobody."""
+
+
 class OtelHandler(logging.Handler):
     """Queues every record that reaches it for export.
 
@@ -70,7 +85,7 @@ class OtelHandler(logging.Handler):
 
     def createLock(self) -> None:  # noqa: N802  # the base class names it so
         """No lock: the queue needs none, and a signal handler may log."""
-        self.lock = None
+        self.lock: Any = _NoLock()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record; what an export itself causes is not exported, or it would never end."""
