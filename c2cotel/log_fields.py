@@ -6,7 +6,7 @@ import logging
 import traceback
 from typing import Any
 
-from pyramid.threadlocal import get_current_request
+from pyramid.threadlocal import manager
 
 from c2cotel import redaction
 
@@ -80,7 +80,8 @@ def extras_of(record: logging.LogRecord) -> dict[str, Any]:
 
 def request_fields() -> RequestFields:
     """Which request the current thread answers; empty outside of one."""
-    request = get_current_request()
+    stack = manager.stack
+    request = stack[-1]["request"] if stack else None
     if request is None:
         return _NO_REQUEST
     environ = getattr(request, "environ", None)
