@@ -161,8 +161,8 @@ class Recorded:
 def recording(clock: Callable[[], float] | None = None) -> Iterator[Recorded]:
     """Record what an application measures and traces that calls `c2cotel.setup` inside.
 
-    At the end its telemetry is closed. Inside, ``STATSD_ADDRESS`` leads here and OpenTelemetry's variables for exporters
-    are unset: nothing is sent to where the environment says.
+    At the end its telemetry is closed. Inside, ``STATSD_ADDRESS`` leads here and OpenTelemetry's variables for
+    exporters are unset: nothing is sent to where the environment says.
 
     Args:
         clock: monotonic seconds for everything that is timed, such as a `ScriptedClock`.
