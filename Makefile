@@ -42,7 +42,7 @@ endef
 venv: .venv/.installed  ## make .venv with everything in it
 
 .venv/.installed: $(PYPROJECTS) constraints.txt
-	$(call install,$(PYTHON),.venv,all$(comma)dev$(comma)browser)
+	$(call install,$(PYTHON),.venv,all$(comma)dev$(comma)browser$(comma)docs)
 
 .venvs/%/.installed: $(PYPROJECTS) constraints.txt
 	$(call install,python$*,.venvs/$*,all$(comma)dev)
@@ -100,12 +100,18 @@ format: venv  ## put the code into its one format
 	@.venv/bin/python -m ruff check --fix-only --quiet .
 	@.venv/bin/python -m ruff format .
 
-docs: venv  ## generate the reference pages
+docs: venv  ## generate the reference pages and build the documentation into .cache/docs/html, warnings as errors
 	@mkdir -p docs/reference
 	@.venv/bin/python -m c2cotel.options > docs/reference/.settings.md.new
 	@test -s docs/reference/.settings.md.new && mv docs/reference/.settings.md.new docs/reference/settings.md
+	@.venv/bin/python -m c2cotel.instruments > docs/reference/.metrics.md.new
+	@test -s docs/reference/.metrics.md.new && mv docs/reference/.metrics.md.new docs/reference/metrics.md
 	@.venv/bin/python -m c2cotel_views > docs/reference/.views.md.new
 	@test -s docs/reference/.views.md.new && mv docs/reference/.views.md.new docs/reference/views.md
+	@if .venv/bin/python -c 'import sphinx' 2>/dev/null; then \
+	    .venv/bin/python -m sphinx --builder html --fail-on-warning --quiet --doctree-dir .cache/docs/doctrees \
+	        docs .cache/docs/html && echo "Built .cache/docs/html/index.html"; \
+	else echo "Only the reference pages: building the documentation needs Python 3.11 or newer"; fi
 
 dist: venv  ## build the three wheels into dist/
 	@rm -rf dist

@@ -41,6 +41,24 @@ def application(file: str | None = None) -> Any:
         raise _explained(name, error) from None
 
 
+def settings(file: str) -> tuple[dict[str, Any], str]:
+    """What the application of an ini file is set to, and the text of the file; nothing is imported or set up.
+
+    Raises:
+        SettingsError: the file cannot be used; says why.
+    """
+    loader, variables = _loader(file)
+    _, _, name = file.partition("#")
+    section = f"app:{name or 'main'}"
+    try:
+        if section not in loader.get_sections():
+            raise SettingsError(f"{file}: it has no section [{section}]")
+        found = dict(loader.get_settings(section, variables))
+    except configparser.Error as error:
+        raise _explained(file, error) from None
+    return found, Path(file.partition("#")[0]).read_text(encoding="utf-8")
+
+
 def set_up_logging(file: str) -> bool:
     """Set up logging as an ini file says, if it does; loggers that are there stay enabled.
 

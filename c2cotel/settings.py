@@ -138,11 +138,15 @@ class Settings:
     Args:
         environ: the environment; an empty variable counts as unset.
         ini: the ini settings of the Pyramid `Configurator`, if there is one.
+
+    Attributes:
+        environ: a copy.
+        ini: a copy.
     """
 
     def __init__(self, environ: Mapping[str, str], ini: Mapping[str, Any] | None = None) -> None:
-        self._environ = dict(environ)
-        self._ini = dict(ini or {})
+        self.environ = dict(environ)
+        self.ini = dict(ini or {})
         self._sections: dict[type, Any] = {}
 
     def section(self, cls: type[T]) -> T:
@@ -166,7 +170,7 @@ class Settings:
         theirs: Any = fixed.section(cls)
         for name, declared in self._given(cls):
             if getattr(mine, name) != getattr(theirs, name):
-                source, found = self._texts(declared)[0]
+                source, found = self.texts(declared)[0]
                 raise SettingsError(
                     redaction.anywhere(
                         f"{source}={found!r}: an earlier setup() of this process fixed {getattr(theirs, name)!r}"
@@ -176,30 +180,30 @@ class Settings:
 
     def origin(self, declared: Declaration) -> str | None:
         """The variable or ini name that decides a setting; None when it is the default."""
-        found = self._texts(declared)
+        found = self.texts(declared)
         return found[0][0] if found else None
 
     def _given(self, cls: type) -> Iterator[tuple[str, Declaration]]:
         for name, declared in declarations(cls):
-            if self._texts(declared):
+            if self.texts(declared):
                 yield name, declared
 
-    def _texts(self, declared: Declaration) -> list[tuple[str, str]]:
+    def texts(self, declared: Declaration) -> list[tuple[str, str]]:
         """(name, text) pairs that are set: the deciding one, or all members of a family."""
         if _FAMILY in declared.env:
             prefix = declared.env.removesuffix(_FAMILY)
-            return [(k, v) for k, v in sorted(self._environ.items()) if k.startswith(prefix) and k != prefix and v]
-        if held := self._environ.get(declared.env):
+            return [(k, v) for k, v in sorted(self.environ.items()) if k.startswith(prefix) and k != prefix and v]
+        if held := self.environ.get(declared.env):
             return [(declared.env, held)]
         for name in declared.ini:
-            if (value := self._ini.get(name)) is not None and (held := str(value)):
+            if (value := self.ini.get(name)) is not None and (held := str(value)):
                 return [(name, held)]
         if declared.env in _unless_set:
             return [(declared.env, _unless_set[declared.env])]
         return []
 
     def _value(self, declared: Declaration) -> Any:
-        found = self._texts(declared)
+        found = self.texts(declared)
         if _FAMILY in declared.env:
             prefix = declared.env.removesuffix(_FAMILY)
             return {name.removeprefix(prefix).lower(): _parse(name, held, declared) for name, held in found}

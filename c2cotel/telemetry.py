@@ -20,6 +20,9 @@ _logger = logging.getLogger(__name__)
 _PATIENCE = 2.0
 """Seconds that the end of a process may be delayed by servers that do not answer."""
 
+starting: list[Callable[[Telemetry], object]] = []
+"""Called with each telemetry before anything uses it: how `c2cotel.testing` looks in."""
+
 
 class Telemetry:
     """The running telemetry of one process.
@@ -47,6 +50,8 @@ class Telemetry:
         self._pipeline = pipeline
         self._installed: set[Callable[[Telemetry], Callable[[], None]]] = set()
         self._undo: list[Callable[[], None]] = []
+        for prepare in starting:
+            prepare(self)
         self._offer_stats()
         forks.watch(self)
         atexit.register(self.close)

@@ -60,12 +60,17 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
     return telemetry
 
 
+def running() -> Telemetry | None:
+    """The telemetry of this process, from the first `setup` until it is closed."""
+    return None if _running is None or _running.closed else _running
+
+
 def _start(settings: Settings, service: Service, clock: Callable[[], float]) -> Telemetry:
     global _running  # noqa: PLW0603  # a process has one telemetry
-    if _running is not None and not _running.closed:
+    if (known := running()) is not None:
         for section in PROCESS:
-            settings.must_agree(_running.settings, section)
-        return _running
+            settings.must_agree(known.settings, section)
+        return known
     _running = Telemetry(settings, Pipeline(settings, service), clock)
     return _running
 

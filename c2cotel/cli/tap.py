@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sys
+import time
 from collections import Counter
 from typing import Any
 
@@ -12,9 +14,12 @@ import click
 from opentelemetry.exporter.statsd import parse_endpoint
 
 from c2cotel.statsd_lines import TYPES, BadLine, Line, decode
+from c2cotel.statsd_table import Table
 
 # The largest datagram that UDP carries.
 _LARGEST = 65535
+_RENEWAL = 1.0
+"""Seconds between two tables on a terminal."""
 # Asked of the system, which may grant less: a burst must wait here while the lines before it are printed.
 _RECEIVE_BUFFER = 8 * 1024 * 1024
 
@@ -25,37 +30,66 @@ _RECEIVE_BUFFER = 8 * 1024 * 1024
 )
 @click.option("--once", is_flag=True, help="End after the first datagram.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each line.")
+@click.option("--table", "as_table", is_flag=True, help="Print one row for each metric, at the end.")
 @click.pass_context
-def command(ctx: click.Context, bind: str, once: bool, as_json: bool) -> None:
+def command(ctx: click.Context, bind: str, once: bool, as_json: bool, as_table: bool) -> None:
     """Print the statsd lines that arrive on a UDP port.
 
     Every line is checked against the grammar that all statsd servers understand. Good lines go to the standard output;
     bad ones, with the reason, to the standard error. Ends at Ctrl-C with a summary; the exit code is 1 if any line was
-    bad.
+    bad. With --table on a terminal, the table is renewed each second.
     """
+    if as_json and as_table:
+        raise click.UsageError("--json prints lines, --table adds them up: expected one of them")
+    table = Table()
     good: Counter[str] = Counter()
     bad = 0
+    renewal = 0.0
     with _listen(bind) as listener:
+        if as_table and sys.stdout.isatty():
+            listener.settimeout(_RENEWAL)
         # Also from the background of a script, where the shell has the interrupt ignored.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         try:
             click.echo(f"Listening for statsd lines on UDP {_address(listener.getsockname())}, Ctrl-C ends.", err=True)
             while True:
-                for line in decode(listener.recv(_LARGEST)):
+                lines = _received(listener)
+                for line in lines:
                     if isinstance(line, Line):
                         good[line.type] += 1
-                        click.echo(_as_json(line) if as_json else _readable(line))
+                        table.add(line)
+                        if not as_table:
+                            click.echo(_as_json(line) if as_json else _readable(line))
                     else:
                         bad += 1
                         click.echo(_bad_as_json(line) if as_json else _bad_readable(line), err=True)
-                if once:
+                if once and lines:
                     break
+                if listener.gettimeout() is not None and time.monotonic() >= renewal:
+                    click.clear()
+                    _show(table)
+                    renewal = time.monotonic() + _RENEWAL
         except KeyboardInterrupt:
             # The terminal has put "^C" there.
             click.echo(err=True)
+    if as_table:
+        _show(table)
     click.echo(_summary(good, bad), err=True)
     ctx.exit(1 if bad else 0)
+
+
+def _received(listener: socket.socket) -> list[Line | BadLine]:
+    """The lines of the next datagram; none when a table is to be renewed before it comes."""
+    try:
+        return decode(listener.recv(_LARGEST))
+    except TimeoutError:
+        return []
+
+
+def _show(table: Table) -> None:
+    for row in table:
+        click.echo(_printable(row))
 
 
 def _listen(bind: str) -> socket.socket:

@@ -52,7 +52,7 @@ _logger = logging.getLogger(__name__)
 
 
 class _Finder(MetaPathFinder):
-    """Finds the names of 2018; asked last, so that an installed library wins."""
+    """Finds the names of 2018; asked first, or an aliased package would find its parts in its directory again."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -111,7 +111,7 @@ def _turn_on() -> None:
             stacklevel=3,
         )
         return
-    sys.meta_path.append(_Finder())
+    sys.meta_path.insert(0, _Finder())
     unless_set("STATSD_2018_NAMES", "1")
     adopt_loggers()
 

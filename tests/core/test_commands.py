@@ -41,7 +41,7 @@ def call(directory: Path, *arguments: str, **env: str) -> subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize("name", ["demo", "genversion", "models-graph", "run", "stats-db", "tap"])
+@pytest.mark.parametrize("name", ["demo", "doctor", "genversion", "models-graph", "run", "stats-db", "tap"])
 def test_each_command_has_help_and_is_listed(tmp_path: Path, name: str) -> None:
     done = call(tmp_path, name, "--help")
     assert (done.returncode, done.stderr) == (0, "")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import signal
 import socket
@@ -222,6 +224,51 @@ def test_json_is_one_object_for_each_line() -> None:
         {"name": "s", "type": "s", "value": "x", "tags": {}},
     ]
     assert json.loads(err[0]) == {"bad": "bad", "reason": "no colon after the name"}
+
+
+def test_a_table_has_one_row_for_each_metric() -> None:
+    sent = b"t:10|ms\nt:20|ms\nt:4|ms|#k:v\nc:2|c\nc:3|c|@0.5\ng:7|g\ng:-1|g\ns:x|s\ns:y|s\ns:x|s\nbad"
+    with running_tap("--bind", "127.0.0.1:0", "--once", "--table") as tap:
+        tap.send(sent)
+        code, out, err = tap.end()
+    assert code == 1
+    assert [line.split() for line in out] == [
+        ["type", "metric", "lines", "sum", "least", "mean", "most", "last"],
+        ["counter", "c", "2", "8", "3"],
+        ["gauge", "g", "2", "-1", "7", "-1"],
+        ["set", "s", "3", "2", "distinct", "x"],
+        ["timer", "t", "2", "30", "10", "15", "20", "20"],
+        ["timer", "t", "k=v", "1", "4", "4", "4", "4", "4"],
+    ]
+    assert err == [
+        "bad line: no colon after the name: bad",
+        "10 lines (2 counters, 2 gauges, 3 timers, 3 sets), 1 bad line",
+    ]
+
+
+def test_a_table_on_a_terminal_is_renewed_while_lines_arrive() -> None:
+    master, terminal = pty.openpty()
+    with subprocess.Popen(
+        [*TAP, "--bind", "127.0.0.1:0", "--table"],
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.close(terminal)
+        tap = Tap(process)
+        tap.send(b"first:10|ms")
+        seen = b""
+        while b"first" not in seen:
+            seen += os.read(master, 4096)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    os.close(master)
+    assert b"\x1b[2J" in seen
+
+
+def test_lines_and_a_table_at_once_are_an_error_of_use() -> None:
+    assert run_tap("--json", "--table").returncode == 2
 
 
 @pytest.mark.parametrize("kind", TYPES)

@@ -7,6 +7,7 @@ from typing import Any
 
 from c2cotel.options import ApplicationSettings
 from c2cotel_views import (
+    configuration,
     debug,
     errors,
     health,
@@ -31,6 +32,17 @@ VIEWS = (
         view=versions.view,
         title="Versions",
         doc="What the application is made of, as the file at `C2C_VERSIONS_PATH` tells; there when the file is.",
+    ),
+    View(
+        path="/config",
+        route="c2c_config",
+        enabled=configuration.enabled,
+        view=configuration.view,
+        title="Configuration",
+        doc="Every setting with its origin, and what is wrong with them, as `c2cotel doctor` tells; there where "
+        "`C2C_BASE_PATH` and `C2C_SECRET` are set.",
+        parameters=(configuration.CONNECT,),
+        protected=True,
     ),
     View(
         path="/stats.json",
