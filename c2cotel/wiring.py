@@ -24,7 +24,9 @@ from c2cotel.telemetry import Telemetry
 TELEMETRY = "c2cotel.telemetry"
 SETTINGS = "c2cotel.settings"
 
-_INSTRUMENTATIONS = {library: f"c2cotel.instrumentation.{library}" for library in ("redis", "requests", "sqlalchemy")}
+_INSTRUMENTATIONS = {
+    library: f"c2cotel.instrumentation.{library}" for library in ("gunicorn", "redis", "requests", "sqlalchemy")
+}
 
 _logger = logging.getLogger(__name__)
 _lock = threading.Lock()

@@ -50,6 +50,18 @@ def test_errors_are_json_and_what_is_logged_holds_no_secret(server: Gunicorn) ->
     assert "wr0ng" not in server.output()
 
 
+@pytest.mark.parametrize("log_format", ['%(r)s "%(f)s"', "%(m)s %(U)s?%(q)s %(f)s"])
+def test_the_access_log_of_gunicorn_holds_no_secret(gunicorn: Callable[..., Gunicorn], log_format: str) -> None:
+    options = ("--access-logfile=-", "--access-logformat", log_format)
+    server = gunicorn("tests.e2e.answering:main()", *options, env={"C2C_SECRET": "s3cr3t"})
+    referrer = {"Referer": "http://x/?secret=s3cr3t"}
+    assert ask(server, "/nowhere?a=b&secret=s3cr3t", headers=referrer).status_code == 404
+    server.terminate()
+    (line,) = (line for line in server.output().splitlines() if "/nowhere?" in line and "http://x/" in line)
+    assert "a=b&secret=REDACTED" in line
+    assert "s3cr3t" not in server.output()
+
+
 def test_the_secret_as_query_or_header_shows_the_stack_trace(server: Gunicorn) -> None:
     shown = [
         ask(server, "/fail", params={"secret": SECRET}),
