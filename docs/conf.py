@@ -19,5 +19,4 @@ napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
-autodoc_default_options = {"members": True, "undoc-members": False}
 python_maximum_signature_line_length = 100
