@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from opentelemetry.exporter.statsd import parse_endpoint
+from opentelemetry.exporter.statsd import StreamLink, UnixDatagramLink, parse_endpoint
 
 from c2cotel import redaction
 from c2cotel.broadcast._client import connect
@@ -35,7 +35,8 @@ _OTLP_PORT = {"http": 4318, "https": 443}
 _OTLP = "http://localhost:4318"
 _DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "oracle", "mssql", "sqlite")
 _MISCONFIGURED = (401, 403, 404, 405)
-_STATSD_LINE = b"c2cotel.doctor:1|c"
+_NO_LINE = b"\n"
+"""What every statsd server passes over."""
 
 Probe = tuple[str, Callable[[], str | None]]
 """The subject, and what tells the problem or None."""
@@ -122,20 +123,16 @@ def _collector(url: str, *, grpc: bool) -> str | None:
 
 
 def _statsd(address: str) -> str | None:
-    scheme, mark, rest = address.partition("://")
-    if mark and scheme == "unix":
-        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as local:
-            local.connect(rest)
-            return None
-    endpoint = parse_endpoint(f"udp://{rest}" if mark else address)
-    if mark and scheme == "tcp":
-        with closing(socket.create_connection((endpoint.host, endpoint.port), _PATIENCE)):
-            return None
+    endpoint = parse_endpoint(address)
+    if endpoint.scheme != "udp":
+        with closing(UnixDatagramLink(endpoint.path) if endpoint.scheme == "unix" else StreamLink(endpoint)) as link:
+            link.open(_PATIENCE)
+        return None
     family, kind, protocol, _, found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)[0]
     with closing(socket.socket(family, kind, protocol)) as sender:
         sender.connect(found)
         sender.settimeout(_REFUSAL)
-        sender.send(_STATSD_LINE)
+        sender.send(_NO_LINE)
         try:
             sender.recv(1)
         except TimeoutError:  # silence is all that UDP has for yes

@@ -63,7 +63,7 @@ def test_nothing_is_said_of_a_right_configuration(
     assert (done.returncode, done.stderr) == (0, "")
     assert "No problem found." in done.stdout
     assert "problem  " not in done.stdout
-    assert udp_listener.lines() == ["c2cotel.doctor:1|c"]
+    assert udp_listener.datagrams == [b"\n"]
 
 
 MISTAKES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
@@ -83,6 +83,12 @@ MISTAKES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
         "C2C_SECRET: not set, so C2C_LOG_VIEW_ENABLED, C2C_PROFILER_PATH has no effect",
     ),
     "statsd has no such name": ({"STATSD_ADDRESS": "statsd.invalid"}, {}, "STATSD_ADDRESS: cannot be reached"),
+    "no statsd over TCP": (
+        {"STATSD_ADDRESS": f"tcp://{HOST}:{free_tcp_port()}"},
+        {},
+        "STATSD_ADDRESS: cannot be reached",
+    ),
+    "no statsd's socket": ({"STATSD_ADDRESS": "unix:///nowhere/statsd"}, {}, "STATSD_ADDRESS: cannot be reached"),
     "no statsd": ({"STATSD_ADDRESS": f"{HOST}:{free_udp_port()}"}, {}, "STATSD_ADDRESS: cannot be reached"),
     "no collector": (
         {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{free_tcp_port()}"},

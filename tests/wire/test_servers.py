@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -172,4 +173,25 @@ def test_the_reference_server_finds_no_bad_line_in_100_000_measurements_of_anyth
 def test_collectd_finds_no_bad_line_in_100_000_measurements_of_anything(collectd: Collectd) -> None:
     _send_anything(collectd.address, "collectd")
     wait_until(collectd.values, "collectd writes")
+    assert collectd.complaints() == []
+
+
+def _send_no_line(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"\n", (host, int(port)))
+
+
+@pytest.mark.server
+def test_the_reference_server_passes_over_the_empty_line_of_the_doctor(statsd_server: StatsdServer) -> None:
+    _send_no_line(statsd_server.address)
+    read = statsd_server.flush()["counters"]
+    assert (read["statsd.packets_received"], read["statsd.bad_lines_seen"]) == (1, 0)
+
+
+@pytest.mark.collectd
+def test_collectd_passes_over_the_empty_line_of_the_doctor(collectd: Collectd) -> None:
+    _send_no_line(collectd.address)
+    _measure_everything(collectd.address, "collectd")
+    wait_until(lambda: collectd.values().get("gauge-app.queue"), "collectd writes what came after it")
     assert collectd.complaints() == []
