@@ -79,10 +79,12 @@ class _BadLineError(Exception):
 
 
 def decode(datagram: bytes) -> list[Line | BadLine]:
-    """Read all lines of one datagram, in order; one newline at its end is allowed.
+    """Read all lines of one datagram, in order; one newline at its end is allowed, and a lone one is no line.
 
     Never raises, whatever arrived. Grammar: Etsy's ``docs/metric_types.md`` and Datadog's protocol v1.0.
     """
+    if datagram == b"\n":
+        return []
     return [_decode_line(raw) for raw in datagram.removesuffix(b"\n").split(b"\n")]
 
 
