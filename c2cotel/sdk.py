@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from opentelemetry import context, trace
@@ -20,10 +21,19 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
 )
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext
+from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.util._once import Once
 
 from c2cotel.instruments import Kind
+
+SPAN_KEY = _SPAN_KEY
+"""Where a context has its current span."""
+
+new_span_context: Any = partial(tuple.__new__, SpanContext)
+"""Makes a `SpanContext` of its parts and whether it is valid, without looking at them again."""
 
 
 @contextmanager
@@ -101,6 +111,11 @@ def resource_of(provider: MeterProvider) -> Resource:
 def send_otlp(exporter: Any, body: bytes) -> bool:
     """Send encoded OTLP through an official OTLP/HTTP exporter; returns whether the collector took it."""
     return bool(exporter._client.export(body).success)
+
+
+def is_ending(processor: SpanProcessor, span: Span) -> None:
+    """Tell a processor that a span is about to end."""
+    processor._on_ending(span)
 
 
 def forget_global_providers(tracer_provider: Any, meter_provider: Any) -> None:
