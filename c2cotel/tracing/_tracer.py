@@ -103,7 +103,7 @@ class Tracer(trace.Tracer):
         return self._official.resource
 
     # In one piece: this runs for every span, and calls are what costs.
-    def start_span(
+    def start_span(  # noqa: PLR0915
         self,
         name: str,
         context: Context | None = None,
