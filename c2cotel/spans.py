@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status
 
 from c2cotel import redaction
+from c2cotel.sdk import attach_span
 
 
 def record_error(span: trace.Span, error: BaseException, *, failed: bool = True) -> None:
@@ -78,7 +79,7 @@ class child:  # noqa: N801  # used as a statement: `with child(tracer, name):`
 
     def __init__(self, tracer: trace.Tracer, name: str, attributes: Mapping[str, Any] | None = None) -> None:
         self._span = tracer.start_span(name, attributes=attributes)
-        self._token = context.attach(trace.set_span_in_context(self._span))
+        self._token = attach_span(self._span)
 
     def __enter__(self) -> trace.Span:
         return self._span

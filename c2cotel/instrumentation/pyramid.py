@@ -23,6 +23,7 @@ from c2cotel import broadcast, request_id
 from c2cotel.instrumentation._server_span import ServerSpans
 from c2cotel.instruments import RENDER, ROUTE, ROUTE_NAME
 from c2cotel.recorder import Recorder
+from c2cotel.sdk import is_recording
 from c2cotel.spans import child
 from c2cotel.telemetry import Telemetry
 
@@ -329,7 +330,7 @@ def _timed(renderer: Callable[[Any, Any], Any], telemetry: Telemetry, span_name:
         return measured
 
     def traced(value: Any, system: Any) -> Any:
-        if telemetry.closed or not trace.get_current_span().is_recording():
+        if telemetry.closed or not is_recording():
             return measured(value, system)
         with child(tracer, span_name):
             return measured(value, system)

@@ -24,10 +24,16 @@ _TEXT = frozenset({str})
 _COPIED = frozenset({dict, MappingProxyType})
 
 
+class Plain(dict[str, Any]):
+    """Attributes that need neither a look nor a copy: texts and numbers that their maker leaves alone from now on."""
+
+
 def noted(attributes: Mapping[str, Any] | None, most: int | None, longest: int | None) -> Noted:
     """A copy of attributes, cleaned only where that cannot wait."""
     if not attributes:
         return {}
+    if type(attributes) is Plain and (most is None or len(attributes) <= most):
+        return attributes
     if type(attributes) in _COPIED:
         copy = dict(attributes)
         if (

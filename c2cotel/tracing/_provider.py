@@ -18,7 +18,7 @@ from opentelemetry.util import types
 
 from c2cotel.sdk import is_ending
 from c2cotel.tracing._span import Span
-from c2cotel.tracing._tracer import Tracer
+from c2cotel.tracing._tracer import Delivery, Tracer
 
 
 class LateSpanProcessor(SpanProcessor):
@@ -50,7 +50,7 @@ class TracerProvider(SdkTracerProvider):
         self._limits = span_limits or SpanLimits()
         self._others = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
         self._late: tuple[LateSpanProcessor, ...] = ()
-        self._has_others = False
+        self._delivery = Delivery()
         self._given: dict[Any, Tracer] = {}
         self._by_name: dict[tuple[Any, ...], Tracer] = {}
         super().__init__(
@@ -76,8 +76,7 @@ class TracerProvider(SdkTracerProvider):
         if not isinstance(official, SdkTracer):  # OTEL_SDK_DISABLED
             return official
         scope = InstrumentationScope(name[0] or "", name[1] or "", schema_url, attributes)
-        tracer = Tracer(official, scope, self._limits, self._started if self._has_others else None, self._ended)
-        tracer = self._given.setdefault(official, tracer)
+        tracer = self._given.setdefault(official, Tracer(official, scope, self._limits, self._delivery))
         if name[0] and not attributes:
             self._by_name[name] = tracer
         return tracer
@@ -85,11 +84,13 @@ class TracerProvider(SdkTracerProvider):
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         if isinstance(span_processor, LateSpanProcessor):
             self._late += (span_processor,)
+            if self._delivery.started is None:
+                self._delivery.sampled = span_processor.take if len(self._late) == 1 else self._hand_over
             return
         super().add_span_processor(span_processor)
-        self._has_others = True
-        for tracer in list(self._given.values()):
-            tracer.started = self._started
+        self._delivery.started = self._started
+        self._delivery.sampled = self._hand_over_and_tell
+        self._delivery.recorded = self._tell
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         deadline = time.monotonic() + timeout_millis / 1000
@@ -108,10 +109,14 @@ class TracerProvider(SdkTracerProvider):
     def _started(self, span: Span, context: Context | None) -> None:
         self._others.on_start(span, parent_context=context)
 
-    def _ended(self, span: Span) -> None:
-        if span.get_span_context().trace_flags & 1:
-            for late in self._late:
-                late.take(span)
-        if self._has_others:
-            is_ending(self._others, span)
-            self._others.on_end(span.readable())
+    def _hand_over(self, span: Span) -> None:
+        for late in self._late:
+            late.take(span)
+
+    def _hand_over_and_tell(self, span: Span) -> None:
+        self._hand_over(span)
+        self._tell(span)
+
+    def _tell(self, span: Span) -> None:
+        is_ending(self._others, span)
+        self._others.on_end(span.readable())

@@ -9,6 +9,7 @@ from time import time_ns
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
@@ -77,7 +78,7 @@ class Span(SdkSpan):
         most = self._tracer.most_attributes
         if (
             value.__class__ in PLAIN
-            and held.__class__ is dict
+            and held.__class__ is not BoundedAttributes
             and key.__class__ is str
             and key
             and (most is None or len(held) < most)
@@ -95,7 +96,11 @@ class Span(SdkSpan):
         held = self._attributes
         new = noted(attributes, None, None)
         most = self._tracer.most_attributes
-        if new.__class__ is dict and held.__class__ is dict and (most is None or len(held) + len(new) <= most):
+        if (
+            new.__class__ is not BoundedAttributes
+            and held.__class__ is not BoundedAttributes
+            and (most is None or len(held) + len(new) <= most)
+        ):
             for key in new.keys() & held.keys():
                 del held[key]
             held.update(new)
@@ -183,7 +188,11 @@ class Span(SdkSpan):
             _logger.warning("Calling end() on an ended span.")
             return
         self._end_time = time_ns() if end_time is None else end_time
-        self._tracer.ended(self)
+        delivery = self._tracer.delivery
+        if self._context.trace_flags & 1:
+            delivery.sampled(self)
+        else:
+            delivery.recorded(self)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None

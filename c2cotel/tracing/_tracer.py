@@ -39,7 +39,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util import types
 
-from c2cotel.sdk import SPAN_KEY, new_span_context
+from c2cotel.sdk import SPAN_KEY, attach_span, current_context, new_span_context
 from c2cotel.tracing._notes import Latest, is_link, noted
 from c2cotel.tracing._span import Span
 
@@ -66,6 +66,27 @@ def _known_decisions(sampler: Sampler) -> tuple[bool | None, bool | None, bool]:
     return None, None, type(sampler) is ParentBasedTraceIdRatio
 
 
+class Delivery:
+    """Where the spans of a provider go.
+
+    Attributes:
+        started: told of each span that records and the context it was started in; None when nobody wants to know.
+        sampled: takes each sampled span that ended.
+        recorded: takes the others.
+    """
+
+    __slots__ = ("recorded", "sampled", "started")
+
+    def __init__(self) -> None:
+        self.started: Callable[[Span, Context | None], None] | None = None
+        self.sampled: Callable[[Span], None] = _leave
+        self.recorded: Callable[[Span], None] = _leave
+
+
+def _leave(_: Span) -> None:
+    """Nobody wants it."""
+
+
 class Tracer(trace.Tracer):
     """Makes spans of one instrumentation scope.
 
@@ -73,8 +94,7 @@ class Tracer(trace.Tracer):
         official: the SDK's tracer of the same scope: it knows the resource, also after a fork.
         scope: of the instrumentation.
         limits: of each span.
-        started: told of each span that records, with the context it was started in; None when nobody wants to know.
-        ended: takes each span that ended.
+        delivery: where spans go.
     """
 
     def __init__(
@@ -82,16 +102,14 @@ class Tracer(trace.Tracer):
         official: SdkTracer,
         scope: InstrumentationScope,
         limits: SpanLimits,
-        started: Callable[[Span, Context | None], None] | None,
-        ended: Callable[[Span], None],
+        delivery: Delivery,
     ) -> None:
         self._official = official
         self.instrumentation_scope = scope
         self.instrumentation_info = official.instrumentation_info
         self.limits = limits
         self.most_attributes = limits.max_span_attributes
-        self.started = started
-        self.ended = ended
+        self.delivery = delivery
         self.sampler = official.sampler
         self.id_generator = official.id_generator
         self._own_ids = type(self.id_generator) is not RandomIdGenerator
@@ -115,7 +133,7 @@ class Tracer(trace.Tracer):
         set_status_on_exception: bool = True,
     ) -> trace.Span:
         parent: SpanContext | None
-        current: Any = (otel_context.get_current() if context is None else context).get(SPAN_KEY)
+        current: Any = (current_context() if context is None else context).get(SPAN_KEY)
         if current.__class__ is Span:
             parent = current._context
         else:
@@ -166,8 +184,8 @@ class Tracer(trace.Tracer):
         span._end_time = None
         span._open = True
         span._start_time = time_ns() if start_time is None else start_time
-        if self.started is not None:
-            self.started(span, context)
+        if self.delivery.started is not None:
+            self.delivery.started(span, context)
         return span
 
     def _noted_links(self, links: Sequence[Any]) -> Latest:
@@ -230,7 +248,7 @@ class CurrentSpan(ContextDecorator):
 
     def __enter__(self) -> trace.Span:
         span = self._span = self._tracer.start_span(*self._start)
-        self._token = otel_context.attach(Context({**otel_context.get_current(), SPAN_KEY: span}))
+        self._token = attach_span(span)
         return span
 
     def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> None:
