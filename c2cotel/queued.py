@@ -152,5 +152,10 @@ class QueuedSpans(LateSpanProcessor):
 
 def export_spans(exporter: SpanExporter, batch: list[ReadableSpan]) -> bool:
     """Send spans, secrets hidden; returns whether they were taken."""
-    spans = [hide_secrets(span.readable() if isinstance(span, Span) else span) for span in batch]
+    reads_spans = getattr(exporter, "reads_spans", False)
+    spans = [span if reads_spans and isinstance(span, Span) else _readable(span) for span in batch]
     return exporter.export(spans) is SpanExportResult.SUCCESS
+
+
+def _readable(span: ReadableSpan) -> ReadableSpan:
+    return hide_secrets(span.readable() if isinstance(span, Span) else span)

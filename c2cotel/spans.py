@@ -34,7 +34,7 @@ def hide_secrets(span: ReadableSpan) -> ReadableSpan:
     """The span, its errors without secrets: other libraries' instrumentations record what they are told."""
     said = span.status.description
     attributes = span.attributes or {}
-    hidden = {name: redaction.anywhere(str(held)) for name, held in attributes.items() if _may_hold_secrets(held)}
+    hidden = {name: redaction.anywhere(str(held)) for name, held in attributes.items() if may_hold_secrets(held)}
     changed = any(attributes[name] != text for name, text in hidden.items())
     if not (said or span.events or changed):
         return span
@@ -55,7 +55,7 @@ def hide_secrets(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def _may_hold_secrets(value: object) -> bool:
+def may_hold_secrets(value: object) -> bool:
     """A quick look before the thorough one: a secret has a name, or stands in a URL."""
     return isinstance(value, str) and ("=" in value or ":" in value)
 

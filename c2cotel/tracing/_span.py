@@ -206,6 +206,29 @@ class Span(SdkSpan):
 
     # ---- what a reader sees
 
+    def plain_parts(self) -> tuple[Any, ...] | None:
+        """What an encoder needs of an ended span that has nothing rare; None for any other."""
+        tracer = self._tracer
+        if (
+            self._events is not None
+            or self._links is not None
+            or self._attributes.__class__ is BoundedAttributes
+            or tracer.limits.max_span_attribute_length is not None
+            or self._status.description
+            or self._context.trace_state
+        ):
+            return None
+        return (
+            self._name,
+            self._context,
+            self._parent,
+            self._kind,
+            self._start_time,
+            self._end_time,
+            self._attributes.copy(),
+            self._status.status_code,
+        )
+
     def readable(self) -> ReadableSpan:
         """The SDK's `ReadableSpan` of this span; of an ended one it is always the same."""
         found = self._read
