@@ -233,6 +233,8 @@ def _field(tag: int, body: bytes) -> bytes:
     length = len(body)
     if length < 0x80:  # noqa: PLR2004  # what one byte of a varint holds
         return bytes((tag, length)) + body
+    if length < 0x4000:  # noqa: PLR2004  # two bytes
+        return bytes((tag, length & 0x7F | 0x80, length >> 7)) + body
     size = bytearray((tag,))
     while length >= 0x80:  # noqa: PLR2004
         size.append(length & 0x7F | 0x80)

@@ -140,6 +140,22 @@ def timers(env: dict[str, str]) -> None:
     _ratio("timer / Histogram.record", median["timer"] / median["Histogram.record"], 1 / 3)
 
 
+def spans(env: dict[str, str]) -> None:
+    """Nanoseconds of one span, and what a million leave behind."""
+    worker = Worker("tests.bench.spans", env=env)
+    rounds = [json.loads(worker.ask(REQUESTS * 5)) for _ in range(ROUNDS)]
+    worker.end()
+    median = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+    print("\nCPU ns a span; on its thread as current span, every other one with six attributes")
+    for name, nanoseconds in median.items():
+        print(f"{name:40}{nanoseconds:8.0f}")
+    _ratio("c2cotel / SDK", median["c2cotel"] / median["SDK"], 0.25)
+    worker = Worker("tests.bench.spans", "memory", env=env)
+    early, *_, late = (float(worker.ask(MEMORY_REQUESTS // 10)) for _ in range(10))
+    worker.end()
+    print(f"Resident memory after {MEMORY_REQUESTS:,} spans {late - early:+.2f} MiB since the first tenth")
+
+
 def logs(env: dict[str, str]) -> None:
     """Nanoseconds of one log record, from the call to the end of its line."""
     worker = Worker("tests.bench.logs", env=env)
@@ -196,7 +212,7 @@ def main() -> None:
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, {ROUNDS} rounds of {REQUESTS} requests, medians"
     )
-    parts = {"hello": hello, "db": db, "timers": timers, "logs": logs, "memory": memory}
+    parts = {"hello": hello, "db": db, "timers": timers, "spans": spans, "logs": logs, "memory": memory}
     for name in sys.argv[1:] or parts:
         parts[name](env)
 
