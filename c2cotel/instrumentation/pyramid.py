@@ -107,14 +107,10 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
 
     def begin(environ: dict[str, Any]) -> tuple[str, trace.Span | None, str, str | None, Any]:
         span, traceparent, token = spans.start(environ)
-        special = len(manager.stack) > 1 or not environ.keys().isdisjoint(special_keys)
-        given_id = (
-            None
-            if not special
-            else (
-                environ.get(_TRAIL, _NO_TRAIL)[0] or request_id.read(environ, telemetry.request_id_keys) or _outer_id()
-            )
-        )
+        given_id = None
+        if len(manager.stack) > 1 or not environ.keys().isdisjoint(special_keys):
+            given_id = environ.get(_TRAIL, _NO_TRAIL)[0] or request_id.read(environ, telemetry.request_id_keys)
+            given_id = given_id or _outer_id()
         known_id = given_id or (request_id.from_traceparent(traceparent) if traceparent else new_id())
         return known_id, span, traceparent, given_id, token
 
