@@ -309,6 +309,13 @@ class OtelSettings:
         "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", parse=text, doc="OTLP protocol of metrics."
     )
     logs_protocol: str | None = setting("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", parse=text, doc="OTLP protocol of logs.")
+    tracer: str = setting(
+        "C2C_TRACER",
+        "c2c.tracer",
+        parse=choice("c2c", "sdk"),
+        default="c2c",
+        doc="Who makes spans: `c2c`, which is quicker, or `sdk`, OpenTelemetry's own.",
+    )
     statsd_endpoint: str | None = setting(
         "OTEL_EXPORTER_STATSD_ENDPOINT",
         parse=statsd_address,

@@ -13,7 +13,8 @@ from opentelemetry.exporter.statsd import StatsdMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from c2cotel import instruments
@@ -28,6 +29,7 @@ from c2cotel.selection import exporter_factory, exporter_names
 from c2cotel.settings import Settings
 from c2cotel.sinks import AggregateSink, Observer, SampleSink
 from c2cotel.totals import TotalsSink
+from c2cotel.tracing import TracerProvider
 
 _logger = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class Pipeline:
         self._rules = instruments.rules(names_2018=self._statsd.names_2018)
         self.totals: TotalsSink | None = None
         self.measures = False
-        self._own_tracer_provider: TracerProvider | None = None
+        self._own_tracer_provider: SdkTracerProvider | None = None
         self._own_meter_provider: MeterProvider | None = None
         self._detach_logs: list[Callable[[], None]] = []
         try:
@@ -153,7 +155,8 @@ class Pipeline:
         names = exporter_names(self._otel, "traces")
         if not names:
             return None
-        provider = TracerProvider(resource=self._resource(), shutdown_on_exit=False)
+        make = SdkTracerProvider if self._otel.tracer == "sdk" else TracerProvider
+        provider = make(resource=self._resource(), shutdown_on_exit=False)
         for name in names:
             channel: QueuedChannel[ReadableSpan] = QueuedChannel(
                 f"{name} export of traces",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from threading import RLock
 from typing import Any, Generic, TypeVar
 
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from c2cotel.background import Worker
 from c2cotel.channels import Outage
 from c2cotel.spans import hide_secrets
+from c2cotel.tracing import LateSpanProcessor, Span
 
 _logger = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class QueuedChannel(Generic[T]):
         limit: the variable that sets `queue_size`.
 
     Attributes:
-        dropped: how many did not fit in.
+        dropped: how many did not fit in, exactly.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class QueuedChannel(Generic[T]):
     ) -> None:
         self.name = name
         self.dropped = 0
+        self._counting = RLock()  # a signal handler may come in between
         self._make_exporter = make_exporter
         self._exporter: Any = make_exporter()
         self._export = export
@@ -64,22 +67,27 @@ class QueuedChannel(Generic[T]):
         self.worker = Worker(name, self._tick, interval)
 
     def put(self, item: T) -> None:
-        """Queue an item; takes no lock."""
+        """Queue an item; takes no lock unless it is dropped."""
         waiting = len(self._queue)
         if waiting >= self._queue_size:
-            self.dropped += 1
-            if self.dropped == 1:
-                _logger.warning(
-                    "%s: %d %s are waiting, more are dropped (%s sets the limit; told once)",
-                    self.name,
-                    waiting,
-                    self._items,
-                    self._limit,
-                )
+            self._drop(waiting)
             return
         self._queue.append(item)
         if waiting + 1 >= self._batch_size:
             self.worker.wake()
+
+    def _drop(self, waiting: int) -> None:
+        with self._counting:
+            self.dropped += 1
+            first = self.dropped == 1
+        if first:
+            _logger.warning(
+                "%s: %d %s are waiting, more are dropped (%s sets the limit; told once)",
+                self.name,
+                waiting,
+                self._items,
+                self._limit,
+            )
 
     @property
     def failing(self) -> bool:
@@ -91,6 +99,7 @@ class QueuedChannel(Generic[T]):
     def after_fork(self) -> None:
         del self._queue[:]
         self.dropped = 0
+        self._counting = RLock()
         self._exporter = None
         self.worker.restart_after_fork()
 
@@ -113,8 +122,8 @@ class QueuedChannel(Generic[T]):
             self._outage.watch(partial(self._export, self._exporter, batch))
 
 
-class QueuedSpans(SpanProcessor):
-    """Hands ended spans to a channel.
+class QueuedSpans(LateSpanProcessor):
+    """Hands ended spans to a channel, those of the SDK's own provider as well.
 
     Args:
         channel: takes them.
@@ -122,6 +131,11 @@ class QueuedSpans(SpanProcessor):
 
     def __init__(self, channel: QueuedChannel[ReadableSpan]) -> None:
         self._channel = channel
+        setattr(self, "take", channel.put)  # noqa: B010  # one call less for each span
+
+    def take(self, span: Span) -> None:
+        """Queue a sampled span as it is."""
+        self._channel.put(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a sampled span."""
@@ -138,4 +152,10 @@ class QueuedSpans(SpanProcessor):
 
 def export_spans(exporter: SpanExporter, batch: list[ReadableSpan]) -> bool:
     """Send spans, secrets hidden; returns whether they were taken."""
-    return exporter.export([hide_secrets(span) for span in batch]) is SpanExportResult.SUCCESS
+    reads_spans = getattr(exporter, "reads_spans", False)
+    spans = [span if reads_spans and isinstance(span, Span) else _readable(span) for span in batch]
+    return exporter.export(spans) is SpanExportResult.SUCCESS
+
+
+def _readable(span: ReadableSpan) -> ReadableSpan:
+    return hide_secrets(span.readable() if isinstance(span, Span) else span)

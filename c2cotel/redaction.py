@@ -96,6 +96,11 @@ def hide(pattern: str) -> None:
     _more = re.compile(f"{_more.pattern}|(?:{pattern})" if _more is not None else f"(?:{pattern})")
 
 
+def rules() -> object:
+    """Changes whenever more is to be hidden than before."""
+    return _more
+
+
 def _credentials(text: str) -> str:
     return _CREDENTIALS.sub(rf"\1:{HIDDEN}@", _DATABASE.sub(rf"\1:{HIDDEN}@", text))
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import Token
+from functools import partial
 from typing import Any
 
 from opentelemetry import context, trace
-from opentelemetry.context import _SUPPRESS_HTTP_INSTRUMENTATION_KEY, _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.context import (
+    _RUNTIME_CONTEXT,
+    _SUPPRESS_HTTP_INSTRUMENTATION_KEY,
+    _SUPPRESS_INSTRUMENTATION_KEY,
+    Context,
+)
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.metrics import _internal as _metrics_api
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import (
@@ -20,10 +28,42 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
 )
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext
+from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.util._once import Once
 
 from c2cotel.instruments import Kind
+
+SPAN_KEY = _SPAN_KEY
+"""Where a context has its current span."""
+
+
+def _context_functions() -> tuple[Callable[[], Context], Callable[[Context], Token[Context]]]:
+    """What gets and sets the current context: the context variable itself where there is one."""
+    if type(_RUNTIME_CONTEXT) is ContextVarsRuntimeContext:
+        variable = _RUNTIME_CONTEXT._current_context
+        return variable.get, variable.set
+    return _RUNTIME_CONTEXT.get_current, _RUNTIME_CONTEXT.attach
+
+
+current_context, attach_context = _context_functions()
+"""As `get_current` and `attach` of `opentelemetry.context`, which costs a span several calls more."""
+
+new_span_context: Any = partial(tuple.__new__, SpanContext)
+"""Makes a `SpanContext` of its parts and whether it is valid, without looking at them again."""
+
+
+def is_recording() -> bool:
+    """Whether the current span records."""
+    span: Any = current_context().get(SPAN_KEY)
+    return span is not None and bool(span.is_recording())
+
+
+def attach_span(span: trace.Span) -> Token[Context]:
+    """Make a span the current one; the token takes it back."""
+    return attach_context(Context({**current_context(), SPAN_KEY: span}))
 
 
 @contextmanager
@@ -101,6 +141,11 @@ def resource_of(provider: MeterProvider) -> Resource:
 def send_otlp(exporter: Any, body: bytes) -> bool:
     """Send encoded OTLP through an official OTLP/HTTP exporter; returns whether the collector took it."""
     return bool(exporter._client.export(body).success)
+
+
+def is_ending(processor: SpanProcessor, span: Span) -> None:
+    """Tell a processor that a span is about to end."""
+    processor._on_ending(span)
 
 
 def forget_global_providers(tracer_provider: Any, meter_provider: Any) -> None:

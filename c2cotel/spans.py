@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status
 
 from c2cotel import redaction
+from c2cotel.sdk import attach_span
 
 
 def record_error(span: trace.Span, error: BaseException, *, failed: bool = True) -> None:
@@ -33,7 +34,7 @@ def hide_secrets(span: ReadableSpan) -> ReadableSpan:
     """The span, its errors without secrets: other libraries' instrumentations record what they are told."""
     said = span.status.description
     attributes = span.attributes or {}
-    hidden = {name: redaction.anywhere(str(held)) for name, held in attributes.items() if _may_hold_secrets(held)}
+    hidden = {name: redaction.anywhere(str(held)) for name, held in attributes.items() if may_hold_secrets(held)}
     changed = any(attributes[name] != text for name, text in hidden.items())
     if not (said or span.events or changed):
         return span
@@ -54,7 +55,7 @@ def hide_secrets(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def _may_hold_secrets(value: object) -> bool:
+def may_hold_secrets(value: object) -> bool:
     """A quick look before the thorough one: a secret has a name, or stands in a URL."""
     return isinstance(value, str) and ("=" in value or ":" in value)
 
@@ -78,7 +79,7 @@ class child:  # noqa: N801  # used as a statement: `with child(tracer, name):`
 
     def __init__(self, tracer: trace.Tracer, name: str, attributes: Mapping[str, Any] | None = None) -> None:
         self._span = tracer.start_span(name, attributes=attributes)
-        self._token = context.attach(trace.set_span_in_context(self._span))
+        self._token = attach_span(self._span)
 
     def __enter__(self) -> trace.Span:
         return self._span

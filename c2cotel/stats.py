@@ -25,6 +25,7 @@ from opentelemetry import trace
 from c2cotel import spans
 from c2cotel.instruments import KEY, USER_COUNTER, USER_GAUGE, USER_TIMER, Instrument
 from c2cotel.recorder import Recorder, Series
+from c2cotel.sdk import is_recording
 
 __all__ = ["Timer", "increment_counter", "outcome_timer_context", "set_gauge", "timer", "timer_context"]
 
@@ -190,7 +191,7 @@ class _TimerContext(Timing):
             self._backend.series(USER_TIMER, self._key, self._tags).record(duration)
 
     def _start_span(self, tracer: trace.Tracer) -> spans.child | None:
-        if not trace.get_current_span().is_recording():
+        if not is_recording():
             return None
         parts = (self._key,) if isinstance(self._key, (str, bytes)) else self._key
         attributes = {_text(name): _text(value) for name, value in (self._tags or {}).items()}

@@ -10,11 +10,14 @@ from contextvars import Token
 from typing import Any
 
 from opentelemetry import context, propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter
 from pyramid.httpexceptions import HTTPException
 
 from c2cotel import redaction, request_id
+from c2cotel.sdk import SPAN_KEY, attach_context, current_context, is_recording
 from c2cotel.spans import record_error
+from c2cotel.tracing import Plain
 
 _LONGEST_PORT = 5
 _KNOWN_VERBS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
@@ -46,6 +49,7 @@ class ServerSpans:
 
     def __init__(self, tracer: trace.Tracer | None) -> None:
         self._tracer = tracer
+        self._clients: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.environ_keys = tuple(map(request_id.environ_key, propagate.get_global_textmap().fields))
 
     def start(self, environ: Mapping[str, Any]) -> tuple[trace.Span | None, str, Token[Any] | None]:
@@ -62,17 +66,18 @@ class ServerSpans:
                 break
         if self._tracer is None:
             return None, "", None if parent is None else context.attach(parent)
-        inner = trace.get_current_span().is_recording()  # a sub-request, or an instrumented server around us
+        inner = is_recording()  # a sub-request, or an instrumented server around us
         verb = environ["REQUEST_METHOD"]
         span = self._tracer.start_span(
             verb if verb in _KNOWN_VERBS else "HTTP",
             context=None if inner else parent,
             kind=trace.SpanKind.INTERNAL if inner else trace.SpanKind.SERVER,
-            attributes=_attributes(environ, verb),
+            attributes=self._attributes(environ, verb),
         )
-        ids = span.get_span_context()
-        traceparent = f"00-{ids.trace_id:032x}-{ids.span_id:016x}-{ids.trace_flags:02x}"
-        return span, traceparent, context.attach(trace.set_span_in_context(span, None if inner else parent))
+        trace_id, span_id, _, flags, _, _ = span.get_span_context()
+        within = current_context() if inner or parent is None else parent
+        token = attach_context(Context({**within, SPAN_KEY: span}))
+        return span, f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}", token
 
     def end(
         self, span: trace.Span, request: Any, status: str, error: BaseException | None, given_id: str | None
@@ -88,7 +93,7 @@ class ServerSpans:
         """
         if span.is_recording():
             code = int(status.split(" ", 1)[0])
-            found: dict[str, Any] = {"http.response.status_code": code}
+            found = Plain({"http.response.status_code": code})
             if given_id is not None:
                 found["c2c.request_id"] = given_id
             route = request.matched_route
@@ -105,18 +110,33 @@ class ServerSpans:
                 span.set_status(trace.Status(trace.StatusCode.ERROR))
         span.end()
 
+    def _attributes(self, environ: Mapping[str, Any], verb: str) -> Plain:
+        client = (verb, environ["wsgi.url_scheme"], *map(environ.get, _OF_CLIENT))
+        known = self._clients.get(client)
+        if known is None:
+            known = _client_attributes(environ, verb)
+            if len(self._clients) >= _MOST_CLIENTS:
+                self._clients.clear()
+            if sum(map(len, filter(None, client))) < _LONGEST_CLIENT:
+                self._clients[client] = known
+        found = Plain(known)
+        found["url.path"] = _decoded(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
+        if query := environ.get("QUERY_STRING"):
+            found["url.query"] = redaction.query(query)
+        return found
 
-def _attributes(environ: Mapping[str, Any], verb: str) -> dict[str, Any]:
-    found = {
-        "http.request.method": verb,
-        "url.scheme": environ["wsgi.url_scheme"],
-        "url.path": _decoded(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")),
-    }
+
+_OF_CLIENT = ("HTTP_HOST", "SERVER_NAME", "REMOTE_ADDR", "HTTP_USER_AGENT", "SERVER_PROTOCOL")
+_MOST_CLIENTS = 500
+_LONGEST_CLIENT = 1000
+
+
+def _client_attributes(environ: Mapping[str, Any], verb: str) -> dict[str, Any]:
+    """What is the same in each request of a client: of `_OF_CLIENT`, the verb and the scheme."""
+    found = {"http.request.method": verb, "url.scheme": environ["wsgi.url_scheme"]}
     if verb not in _KNOWN_VERBS:
         found["http.request.method"] = "_OTHER"
         found["http.request.method_original"] = verb
-    if query := environ.get("QUERY_STRING"):
-        found["url.query"] = redaction.query(query)
     host, _, port = environ.get("HTTP_HOST", "").rpartition(":")
     if port.isascii() and port.isdigit() and len(port) <= _LONGEST_PORT:
         found["server.address"], found["server.port"] = host, int(port)

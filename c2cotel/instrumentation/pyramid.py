@@ -23,6 +23,7 @@ from c2cotel import broadcast, request_id
 from c2cotel.instrumentation._server_span import ServerSpans
 from c2cotel.instruments import RENDER, ROUTE, ROUTE_NAME
 from c2cotel.recorder import Recorder
+from c2cotel.sdk import is_recording
 from c2cotel.spans import child
 from c2cotel.telemetry import Telemetry
 
@@ -106,9 +107,10 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
 
     def begin(environ: dict[str, Any]) -> tuple[str, trace.Span | None, str, str | None, Any]:
         span, traceparent, token = spans.start(environ)
-        given_id = (
-            environ.get(_TRAIL, _NO_TRAIL)[0] or request_id.read(environ, telemetry.request_id_keys) or _outer_id()
-        )
+        given_id = None
+        if len(manager.stack) > 1 or not environ.keys().isdisjoint(special_keys):
+            given_id = environ.get(_TRAIL, _NO_TRAIL)[0] or request_id.read(environ, telemetry.request_id_keys)
+            given_id = given_id or _outer_id()
         known_id = given_id or (request_id.from_traceparent(traceparent) if traceparent else new_id())
         return known_id, span, traceparent, given_id, token
 
@@ -329,7 +331,7 @@ def _timed(renderer: Callable[[Any, Any], Any], telemetry: Telemetry, span_name:
         return measured
 
     def traced(value: Any, system: Any) -> Any:
-        if telemetry.closed or not trace.get_current_span().is_recording():
+        if telemetry.closed or not is_recording():
             return measured(value, system)
         with child(tracer, span_name):
             return measured(value, system)

@@ -93,6 +93,17 @@ def _c2cotel(config: Configurator) -> Flush:
     return c2cotel.setup(config).flush
 
 
+def _c2cotel_otlp(config: Configurator) -> Flush:
+    import c2cotel
+
+    return c2cotel.setup(config).flush
+
+
+def _c2cotel_sdk(config: Configurator) -> Flush:
+    os.environ["C2C_TRACER"] = "sdk"
+    return _c2cotel_otlp(config)
+
+
 def _c2cotel_statsd(config: Configurator) -> Flush:
     del os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
     return _c2cotel(config)
@@ -105,6 +116,8 @@ VARIANTS: dict[str, Callable[[Configurator], Flush]] = {
     "OpenTelemetry traces + metrics": _otel_traces,
     "c2cotel statsd": _c2cotel_statsd,
     "c2cotel statsd + OTLP + traces": _c2cotel,
+    "c2cotel traces + metrics": _c2cotel_otlp,
+    "c2cotel, C2C_TRACER=sdk": _c2cotel_sdk,
 }
 
 

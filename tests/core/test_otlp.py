@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -13,7 +14,11 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from c2cotel import redaction
 from c2cotel.otlp import SpanEncoder
+from c2cotel.spans import hide_secrets
+from c2cotel.tracing import LateSpanProcessor, Span, TracerProvider
+from tests.core.span_programs import PROGRAM, SAMPLERS, Run, quiet
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 VALUE = st.one_of(
@@ -73,6 +78,71 @@ def test_the_official_classes_decode_the_same_from_both(spans: list[ReadableSpan
     for _ in range(2):  # the second time everything is remembered
         ours = ExportTraceServiceRequest.FromString(encoder.encode(spans))
         assert flat(ours) == flat(encode_spans(spans))
+
+
+@given(PROGRAM, st.sampled_from(list(SAMPLERS)))
+@settings(deadline=None)
+def test_spans_of_our_tracer_are_encoded_as_their_readable_form_with_its_secrets_hidden(
+    program: list[Any], sampler: str
+) -> None:
+    taken: list[Span] = []
+
+    class Late(LateSpanProcessor):
+        def take(self, span: Span) -> None:
+            taken.append(span)
+
+    provider = TracerProvider(SAMPLERS[sampler], RESOURCES[0], shutdown_on_exit=False)
+    provider.add_span_processor(Late())
+    with quiet():
+        Run(provider, program)
+        encoder = SpanEncoder()
+        for _ in range(2):
+            for span in taken:
+                try:
+                    official = encode_spans([hide_secrets(span.readable())])
+                except (ValueError, TypeError, OverflowError, UnicodeError):
+                    continue
+                ours = ExportTraceServiceRequest.FromString(encoder.encode([span]))
+                assert flat(ours) == flat(official)
+
+
+def test_a_text_that_is_no_utf_8_costs_its_attribute_alone() -> None:
+    taken: list[Any] = []
+
+    class Late(LateSpanProcessor):
+        def take(self, span: Span) -> None:
+            taken.append(span)
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Late())
+    held = {"bad": "\udce9", "good": "x"}
+    provider.get_tracer("x").start_span("span", attributes=held).end()
+    provider.get_tracer("x").start_span("na\udce9me", attributes={"good": "x"}).end()
+    context = SpanContext(1, 2, is_remote=False)
+    taken.append(ReadableSpan("s", context, attributes=held, start_time=1, end_time=2, instrumentation_scope=SCOPES[0]))
+    spans = [row[-1] for row in flat(ExportTraceServiceRequest.FromString(SpanEncoder().encode(taken)))]
+    assert sorted(span.name for span in spans) == ["na?me", "s", "span"]
+    assert all([pair.key for pair in span.attributes] == ["good"] for span in spans)
+
+
+def test_a_pattern_that_is_hidden_later_hides_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_more", None)
+    taken: list[Span] = []
+
+    class Late(LateSpanProcessor):
+        def take(self, span: Span) -> None:
+            taken.append(span)
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Late())
+    tracer = provider.get_tracer("x")
+    encoder = SpanEncoder()
+    for _ in range(2):
+        tracer.start_span("x", attributes={"card": "no: 1234-5678", "url": "http://u:hunter2@h/"}).end()
+        assert b"hunter2" not in encoder.encode(taken)
+    assert b"1234-5678" in encoder.encode(taken)
+    redaction.hide(r"\d{4}-\d{4}")
+    assert b"1234-5678" not in encoder.encode(taken)
 
 
 def test_equal_values_of_different_types_are_kept_apart() -> None:

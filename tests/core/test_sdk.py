@@ -10,10 +10,10 @@ from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled,
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, ConsoleMetricExporter, Metric
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from c2cotel import sdk
+from c2cotel import sdk, tracing
 from c2cotel.instruments import Kind
 
 DELTA = AggregationTemporality.DELTA
@@ -65,6 +65,40 @@ def test_our_points_go_into_the_sdks_own_block(provider: MeterProvider) -> None:
     (block,) = data.resource_metrics
     assert [scope.scope.name for scope in block.scope_metrics] == ["m", "us"]
     assert sdk.joined(None, [], Resource({}), InstrumentationScope("us")) is None
+
+
+def test_a_span_is_current_under_the_key_that_is_known_here() -> None:
+    span = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))
+    assert trace.set_span_in_context(span)[sdk.SPAN_KEY] is span
+
+
+def test_a_span_context_made_of_its_parts_is_one_that_was_checked() -> None:
+    checked = trace.SpanContext(1, 2, False, trace.TraceFlags(1), trace.TraceState())
+    made = sdk.new_span_context(tuple(checked))
+    assert (made, type(made)) == (checked, trace.SpanContext)
+    assert tuple(checked) == (1, 2, False, trace.TraceFlags(1), trace.TraceState(), True)
+
+
+def test_a_processor_is_told_that_a_span_is_ending() -> None:
+    ending = []
+
+    class Processor(SpanProcessor):
+        def _on_ending(self, span: Span) -> None:
+            ending.append(span)
+
+    provider = tracing.TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Processor())
+    span = provider.get_tracer("x").start_span("x")
+    span.end()
+    assert ending == [span]
+
+
+def test_our_span_answers_every_public_question_of_the_sdks_itself() -> None:
+    """A method that the SDK's span has learnt would look for attributes that ours has not."""
+    inherited = {"name", "context", "kind", "parent", "start_time", "end_time", "status", "resource"}
+    inherited |= {"instrumentation_info"}
+    public = {name for cls in (Span, ReadableSpan) for name in vars(cls) if not name.startswith("_")}
+    assert public - set(vars(tracing.Span)) == inherited
 
 
 def test_global_providers_can_be_forgotten_but_only_our_own() -> None:
