@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from struct import Struct
+from struct import error as StructError  # noqa: N812  # no name says less than `error`
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans as encode_officially
@@ -59,7 +60,7 @@ class SpanEncoder:
                 groups[key], firsts[key] = [], span
             try:
                 groups[key].append(self._encoded(span))
-            except (ValueError, TypeError, OverflowError) as error:  # such as a time out of range
+            except (ValueError, TypeError, OverflowError, StructError) as error:  # such as a time out of range
                 self._tell_once(span, error)
         return b"".join([self._block(firsts[key], encoded) for key, encoded in groups.items()])
 

@@ -480,10 +480,10 @@ def test_a_span_that_cannot_be_encoded_costs_itself_only(
 ) -> None:
     telemetry = c2cotel.setup()
     tracer = trace.get_tracer("test")
-    for name in ("one", "caf\udce9", "two", "caf\udce9"):
-        tracer.start_span(name).end()
+    for name, start in (("one", 1), ("before time", -1), ("two", 1), ("after it", 1 << 64), ("caf\udce9", 1)):
+        tracer.start_span(name, start_time=start).end()
     telemetry.close()
-    assert collector.span_names() == {"one": 1, "two": 1}
+    assert collector.span_names() == {"one": 1, "two": 1, "caf?": 1}
     assert caplog.text.count("cannot be encoded") == 1
 
 

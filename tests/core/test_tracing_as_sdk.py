@@ -32,7 +32,7 @@ def arguments(sampler: str, limits: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-MANY = settings(max_examples=400, deadline=None)
+MANY = settings(max_examples=200, deadline=None)
 
 
 @MANY
