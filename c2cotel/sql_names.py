@@ -14,7 +14,7 @@ _NAMED = re.compile(r"%\(\w+\)s")
 _QUOTES = frozenset("'\"")
 
 _LITERAL = r"""
-    (?P<comment>/\*.*?\*/)                             # stays, what varies in it goes
+    (?P<comment>/\*.*?(?:\*/|\Z))                       # stays, what varies in it goes
   | (?P<dollar>\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)       # $$text$$ and $tag$text$tag$
   | (?P<text>[EeNnXxBb]?'(?:[^'\\]|''|\\.)*')         # 'it''s', 'it\'s', E'…', N'…', X'…'
   | (?P<kept>"(?:[^"]|"")*"|`[^`]*`|::)               # a quoted identifier, a cast: stays
@@ -30,7 +30,7 @@ _CAST = re.compile(
 
 _LONGEST = 100_000
 _LONGEST_REMEMBERED = 10_000
-_QUOTE_OR_COMMENT = re.compile(r"('(?:[^'\\]|''|\\.)*'|\"[^\"]*\")|(--[^\n]*|/\*.*?\*/)", re.DOTALL)
+_QUOTE_OR_COMMENT = re.compile(r"('(?:[^'\\]|''|\\.)*'|\"[^\"]*\")|(--[^\n]*|/\*.*?(?:\*/|\Z))", re.DOTALL)
 _IN_COMMENTS = re.compile(r"['\"$`]")
 
 
