@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -226,3 +228,40 @@ def test_a_closed_server_is_told_once_however_often_the_reader_tries(
         counter.add(1)
         app.reader.force_flush()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+AT_EXIT = """
+import os, sys
+from opentelemetry import metrics
+from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+
+_OTelSDKConfigurator().configure()
+counter = metrics.get_meter("m").create_counter("c")
+counter.add(1)
+child = os.fork()
+counter.add(10 if child else 100)
+if child:
+    os.waitpid(child, 0)
+sys.exit(0)
+"""
+
+
+def run_to_its_end(endpoint: str) -> float:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    chosen = {"OTEL_METRICS_EXPORTER": "statsd", "OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+    env = {**clean, **chosen, "OTEL_EXPORTER_STATSD_ENDPOINT": endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "3600000"}
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-c", AT_EXIT], env=env, check=True, timeout=60)
+    return time.monotonic() - start
+
+
+def test_processes_that_end_and_were_forked_send_each_its_own_once(server: Any) -> None:
+    run_to_its_end(server.endpoint)
+    lines = server.lines()
+    assert "c:100|c" in lines, "of the child"
+    assert sorted(lines) in (["c:100|c", "c:10|c", "c:1|c"], ["c:100|c", "c:11|c"])
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:9", "tcp://127.0.0.1:9", "unix:///nowhere/statsd", "no.such.invalid"])
+def test_a_server_that_is_away_does_not_keep_a_process_from_its_end(endpoint: str) -> None:
+    assert run_to_its_end(endpoint) < 20
