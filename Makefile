@@ -81,7 +81,7 @@ test-versions: venv  ## run the tests that need no server on every other Python 
 	    if ! python$$version --version >/dev/null 2>&1; then missing="$$missing $$version"; continue; fi; \
 	    echo "== Python $$version"; \
 	    $(MAKE) --no-print-directory .venvs/$$version/.installed && \
-	    .venvs/$$version/bin/python -m pytest -m "not server" $(PYTEST_ARGS) $(PORTABLE_TESTS) || exit 1; \
+	    .venvs/$$version/bin/python -m pytest -m "not server" --hypothesis-profile=few $(PYTEST_ARGS) $(PORTABLE_TESTS) || exit 1; \
 	done; \
 	if [ -n "$$missing" ]; then echo "Not tested, no such Python here:$$missing"; fi
 

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import Collectd, Gunicorn, OtlpReceiver, Process, StatsdServer, UdpListener, environment, is_setting
+
+settings.register_profile("few", max_examples=20)  # on the other Python versions
 
 
 def close_telemetry() -> None:

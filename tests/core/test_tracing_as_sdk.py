@@ -32,7 +32,7 @@ def arguments(sampler: str, limits: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-MANY = settings(max_examples=200, deadline=None)
+MANY = settings(max_examples=2 * settings().max_examples, deadline=None)
 
 
 @MANY
