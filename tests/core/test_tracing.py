@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context, copy_context
 from typing import Any, cast
 
 import pytest
@@ -236,6 +237,20 @@ def test_a_span_that_many_threads_end_ends_once(memory: InMemorySpanExporter, tr
     assert len(memory.get_finished_spans()) == 200
 
 
+class Pause:
+    """What a coroutine that waits gives its event loop."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+def result_of(context: Context, task: Coroutine[Any, Any, int]) -> int:
+    """Let a coroutine run to its end."""
+    with pytest.raises(StopIteration) as ended:
+        context.run(task.send, None)
+    return int(ended.value.value)
+
+
 def test_each_call_of_a_decorated_function_is_a_span_also_of_a_recursive_and_of_an_async_one(
     memory: InMemorySpanExporter, tracer: trace.Tracer
 ) -> None:
@@ -246,14 +261,16 @@ def test_each_call_of_a_decorated_function_is_a_span_also_of_a_recursive_and_of_
 
     @tracer.start_as_current_span("wait")
     async def wait() -> int:
-        await asyncio.sleep(0.02)
+        await Pause()
         return trace.get_current_span().get_span_context().span_id
 
-    async def all_of_them() -> list[int]:
-        return await asyncio.gather(*(wait() for _ in range(3)))
-
     assert (work(2), work.__doc__, work.__name__) == (2, "Works.", "work")
-    ids = asyncio.run(all_of_them())
+    # As tasks of an event loop: at the same time, each in a context of its own.
+    tasks = [(copy_context(), wait()) for _ in range(3)]
+    for context, task in tasks:
+        context.run(task.send, None)
+    time.sleep(0.02)
+    ids = [result_of(context, task) for context, task in tasks]
     inner, middle, outer, *waited = memory.get_finished_spans()
     assert (inner.parent, middle.parent, outer.parent) == (middle.context, outer.context, None)
     assert {cast("SpanContext", span.context).span_id for span in waited} == set(ids)
