@@ -78,6 +78,17 @@ def test_logging_is_set_up_before_and_loggers_stay_enabled(file: str, tmp_path: 
     assert (tmp_path / "log").read_text() == "hello\n"
 
 
+def test_variables_that_logging_would_take_for_its_own_or_twice_do_no_harm(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"HTTP_PROXY": "x", "ini_level": "LOUD", "FORMATTER": "x", "PROPAGATE": "yes"}.items():
+        monkeypatch.setenv(name, value)
+    assert ini.application(file)["http_proxy"] == "mine"
+    assert ini.set_up_logging(file)
+    logging.getLogger("of the test").info("hello")
+    assert (tmp_path / "log").read_text() == "hello\n"
+
+
 def test_the_file_is_named_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("C2COTEL_CONFIG", "C2CWSGIUTILS_CONFIG"):
         monkeypatch.delenv(name, raising=False)
