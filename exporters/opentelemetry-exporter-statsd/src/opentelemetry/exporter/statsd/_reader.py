@@ -42,7 +42,7 @@ class StatsdMetricReader(MetricReader):
             preferred_aggregation=exporter._preferred_aggregation,  # noqa: SLF001
         )
         self._exporter = exporter
-        self._interval = interval
+        self._interval = min(interval, threading.TIMEOUT_MAX)
         self._told: set[type[BaseException]] = set()
         self._received: list[MetricsData] = []
         self._closed = False
@@ -101,7 +101,8 @@ class StatsdMetricReader(MetricReader):
             with self._collecting:
                 self._collect_safely()
             while self._received:
-                self._exporter.export(self._received.pop(0))
+                self._exporter.export(self._received[0])
+                del self._received[0]  # not before: a child forked meanwhile has to know of it
             for done in waiting:
                 done.set()
 
@@ -139,6 +140,8 @@ class StatsdMetricReader(MetricReader):
 
     def after_fork_in_child(self) -> None:
         """Begin anew: what was collected is the parent's to send, and its thread does not run here."""
+        for metrics_data in self._received:
+            self._exporter.leave_out(metrics_data)
         self._received.clear()
         self._start()
 
