@@ -94,7 +94,7 @@ def request_fields() -> RequestFields:
     try:
         fields["client_addr"] = request.client_addr
         fields["method"] = request.method
-        fields["path"] = redaction.quickly(request.path)
+        fields["path"] = _path(request)
         if (known_id := getattr(request, "c2c_request_id", None)) is not None:
             fields["request_id"] = known_id
         route = request.matched_route
@@ -105,6 +105,13 @@ def request_fields() -> RequestFields:
     except Exception as error:  # noqa: BLE001  # a request of any kind, in any state
         fields.setdefault("path", f"[cannot be read: {error!r}]")
     return fields
+
+
+def _path(request: Any) -> str:
+    try:
+        return redaction.quickly(request.path)
+    except UnicodeDecodeError:
+        return redaction.path(request.environ)
 
 
 def plain(value: Any) -> Any:
