@@ -71,11 +71,15 @@ def stack_of(record: logging.LogRecord) -> str | None:
 
 
 def extras_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Every ``extra=`` of a record, as `plain` has it."""
+    """Every ``extra=`` of a record, as `plain` has it; a text that is named like a secret is hidden."""
     held = vars(record)
     if len(held) == _WITHOUT_EXTRAS or held.keys() <= _STANDARD:
         return _NOTHING
-    return {name: plain(value) for name, value in held.items() if name not in _STANDARD}
+    extras = {str(name): plain(value) for name, value in held.items() if name not in _STANDARD}
+    for name, value in extras.items():
+        if isinstance(value, str) and redaction.is_secret(name):
+            extras[name] = redaction.HIDDEN
+    return extras
 
 
 def request_fields() -> RequestFields:

@@ -268,7 +268,7 @@ def _dumps(value: Any) -> bytes:
         return orjson.dumps(value)
     except (TypeError, UnicodeEncodeError):  # a lone surrogate, an integer of more than 64 bits, a subclass
         if isinstance(value, dict):
-            return orjson.dumps({_encodable(str(name)): _encodable(held) for name, held in value.items()})
+            return orjson.dumps({_encodable(name): _encodable(held) for name, held in value.items()})
         return orjson.dumps(_encodable(value))
 
 

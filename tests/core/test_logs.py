@@ -338,7 +338,7 @@ def test_secrets_are_in_no_field(log: Log) -> None:
     except ValueError:
         log.logger.exception("failed: %s", "amqp://me:s3cret@mq/", extra={"url": "http://h/?secret=s3cret", "n": 1})
     log.logger.info("a line of source", stack_info=True, extra={"url": "amqp://me:s3cret@mq/"})
-    log.logger.info("password=%s", "s3cret")
+    log.logger.info("password=%s", "s3cret", extra={"db_password": "s3cret", "tokens": 3})
     text = log.stream.getvalue()
     assert "s3cret" not in text
     assert text.count("REDACTED") >= 4
