@@ -128,6 +128,27 @@ def test_it_sends_what_is_left_at_its_end_once(read: Any, server: Any) -> None:
     assert not app.reader._thread.is_alive()
 
 
+def test_a_name_server_that_does_not_answer_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opentelemetry.exporter.statsd._reader.SHUTDOWN_PATIENCE", 0.05)
+    answered = threading.Event()
+    asked: list[str] = []
+
+    def resolver(*_: Any, **__: Any) -> Any:
+        asked.append(threading.current_thread().name)
+        assert answered.wait(20)
+        raise OSError("no name server")
+
+    monkeypatch.setattr("socket.getaddrinfo", resolver)
+    app = Read("tcp://statsd.invalid", NEVER)
+    app.meter.create_counter("c").add(1)
+    app.provider.shutdown()
+    assert app.reader._thread.is_alive(), "nobody waits for it"
+    answered.set()
+    app.reader._thread.join(20)
+    assert set(asked) == {app.reader._thread.name}
+    assert app.reader._exporter.dropped == 1
+
+
 def in_child(work: Callable[[], object]) -> int:
     child = os.fork()
     if child:

@@ -17,6 +17,8 @@ INTERVAL = 1.0
 """Seconds between two collections: StatsD servers compute rates over about 10 seconds."""
 FORK_PATIENCE = 2.0
 """Seconds that a collection may hold off a fork."""
+SHUTDOWN_PATIENCE = 5.0
+"""Seconds that the end waits for the thread: a look-up of a name may take many more."""
 _SUPPRESS = "suppress_instrumentation"  # the key that OpenTelemetry's instrumentations look for
 
 
@@ -60,7 +62,7 @@ class StatsdMetricReader(MetricReader):
         """Send what is left and end; a second call does nothing.
 
         Args:
-            timeout_millis: Milliseconds to wait at most.
+            timeout_millis: Milliseconds to wait at most, 5 seconds at most.
             **kwargs: Ignored.
         """
         if self._closed:
@@ -68,8 +70,7 @@ class StatsdMetricReader(MetricReader):
         self._closed = True
         _readers.discard(self)
         self._requests.put(None)
-        self._thread.join(timeout_millis / 1000)
-        self._exporter.shutdown(timeout_millis=timeout_millis)
+        self._thread.join(min(SHUTDOWN_PATIENCE, timeout_millis / 1000))
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         # Whoever collects, the thread sends: nobody else waits for the network.
@@ -105,6 +106,7 @@ class StatsdMetricReader(MetricReader):
                 del self._received[0]  # not before: a child forked meanwhile has to know of it
             for done in waiting:
                 done.set()
+        self._exporter.shutdown()  # here, because it may look a name up again
 
     def _next_requests(self) -> list[threading.Event]:
         waiting: list[threading.Event] = []
