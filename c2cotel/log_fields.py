@@ -91,9 +91,13 @@ def request_fields() -> RequestFields:
     environ = getattr(request, "environ", None)
     if not isinstance(environ, dict):
         return _NO_REQUEST
-    known: tuple[Any, RequestFields] | None = environ.get(_KNOWN)
-    if known is not None and known[0] is getattr(request, "matched_route", None):
-        return known[1]
+    known: tuple[Any, Any, RequestFields] | None = environ.get(_KNOWN)
+    if (
+        known is not None
+        and known[0] is getattr(request, "matched_route", None)
+        and known[1] is environ.get("PATH_INFO")  # a copy of the request may ask for another one
+    ):
+        return known[2]
     fields = RequestFields()
     try:
         fields["client_addr"] = request.client_addr
@@ -105,7 +109,7 @@ def request_fields() -> RequestFields:
         if route is not None:
             fields["matched_route"] = route.name
         if known_id is not None:
-            environ[_KNOWN] = route, fields
+            environ[_KNOWN] = route, environ.get("PATH_INFO"), fields
     except Exception as error:  # noqa: BLE001  # a request of any kind, in any state
         fields.setdefault("path", f"[cannot be read: {error!r}]")
     return fields

@@ -380,3 +380,19 @@ def test_a_line_keeps_what_it_tells_of_a_request_to_that_request(log: Log) -> No
     app.finish()
     found = [(line["path"], line["request_id"]) for line in log.lines()]
     assert found == [(f"/hello/{n}", str(n)) for n in range(3) for _ in range(2)]
+
+
+def test_a_line_of_a_subrequest_tells_its_own_path(log: Log) -> None:
+    def hello(request: Request) -> dict[str, str]:
+        log.logger.info("in the view")
+        if request.matchdict["x"] == "1":
+            other = request.copy()
+            other.path_info = "/hello/2"
+            request.invoke_subrequest(other)
+            log.logger.info("again")
+        return {}
+
+    app = Application(configure=view(hello, "/hello/{x}", renderer="json"))
+    app.http.get("/hello/1")
+    app.finish()
+    assert [line["path"] for line in log.lines()] == ["/hello/1", "/hello/2", "/hello/1"]
