@@ -34,8 +34,8 @@ def application(file: str | None = None) -> Any:
     """
     name = file or path()
     loader, variables, text = _loader(name)
+    _set_up_logging(name, loader, _of_logging(text, variables))
     try:
-        loader.setup_logging(_of_logging(text, variables))
         return loader.get_wsgi_app(None, variables)
     except configparser.Error as error:
         raise _explained(name, error) from None
@@ -68,11 +68,17 @@ def set_up_logging(file: str) -> bool:
     loader, variables, text = _loader(file)
     if "loggers" not in loader.get_sections():
         return False
+    _set_up_logging(file, loader, _of_logging(text, variables))
+    return True
+
+
+def _set_up_logging(file: str, loader: Any, variables: Mapping[str, str]) -> None:
     try:
-        loader.setup_logging(_of_logging(text, variables))
+        loader.setup_logging(variables)
     except configparser.Error as error:
         raise _explained(file, error) from None
-    return True
+    except (KeyError, ValueError, TypeError, ImportError, AttributeError, OSError) as error:
+        raise SettingsError(f"{file}: its logging cannot be set up: {error!r}") from error
 
 
 def _loader(file: str) -> tuple[Any, dict[str, str], str]:

@@ -117,6 +117,21 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None
         ini.application(str(path))
 
 
+@pytest.mark.parametrize(
+    ("held", "other", "message"),
+    [
+        ("handlers = file", "handlers = nowhere", "KeyError"),
+        ("level = %(INI_LEVEL)s", "level = LOUD", "Unknown level: 'LOUD'"),
+        ("class = logging.FileHandler", "class = no.such.Handler", "No module named 'no'"),
+    ],
+)
+def test_logging_that_cannot_be_set_up_is_told_with_its_file(file: str, held: str, other: str, message: str) -> None:
+    Path(file).write_text(Path(file).read_text().replace(held, other))
+    for used in (ini.application, ini.set_up_logging):
+        with pytest.raises(SettingsError, match=f"app.ini: its logging cannot be set up: .*{message}"):
+            used(file)
+
+
 def test_scripts_set_up_logging_by_an_ini_or_on_the_console(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
