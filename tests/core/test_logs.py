@@ -385,7 +385,7 @@ def test_a_line_keeps_what_it_tells_of_a_request_to_that_request(log: Log) -> No
 def test_a_line_of_a_subrequest_tells_its_own_path(log: Log) -> None:
     def hello(request: Request) -> dict[str, str]:
         log.logger.info("in the view")
-        if request.matchdict["x"] == "1":
+        if request.path == "/hello/1":
             other = request.copy()
             other.path_info = "/hello/2"
             request.invoke_subrequest(other)
