@@ -33,9 +33,9 @@ def application(file: str | None = None) -> Any:
         SettingsError: the file cannot be used; says why.
     """
     name = file or path()
-    loader, variables = _loader(name)
+    loader, variables, text = _loader(name)
+    _set_up_logging(name, loader, _of_logging(text, variables))
     try:
-        loader.setup_logging(variables)
         return loader.get_wsgi_app(None, variables)
     except configparser.Error as error:
         raise _explained(name, error) from None
@@ -47,7 +47,7 @@ def settings(file: str) -> tuple[dict[str, Any], str]:
     Raises:
         SettingsError: the file cannot be used; says why.
     """
-    loader, variables = _loader(file)
+    loader, variables, text = _loader(file)
     _, _, name = file.partition("#")
     section = f"app:{name or 'main'}"
     try:
@@ -56,7 +56,7 @@ def settings(file: str) -> tuple[dict[str, Any], str]:
         found = dict(loader.get_settings(section, variables))
     except configparser.Error as error:
         raise _explained(file, error) from None
-    return found, Path(file.partition("#")[0]).read_text(encoding="utf-8")
+    return found, text
 
 
 def set_up_logging(file: str) -> bool:
@@ -65,17 +65,23 @@ def set_up_logging(file: str) -> bool:
     Raises:
         SettingsError: the file cannot be used; says why.
     """
-    loader, variables = _loader(file)
+    loader, variables, text = _loader(file)
     if "loggers" not in loader.get_sections():
         return False
+    _set_up_logging(file, loader, _of_logging(text, variables))
+    return True
+
+
+def _set_up_logging(file: str, loader: Any, variables: Mapping[str, str]) -> None:
     try:
         loader.setup_logging(variables)
     except configparser.Error as error:
         raise _explained(file, error) from None
-    return True
+    except (KeyError, ValueError, TypeError, ImportError, AttributeError, OSError) as error:
+        raise SettingsError(f"{file}: its logging cannot be set up: {error!r}") from error
 
 
-def _loader(file: str) -> tuple[Any, dict[str, str]]:
+def _loader(file: str) -> tuple[Any, dict[str, str], str]:
     import plaster  # noqa: PLC0415  # an extra
 
     held = Path(file.partition("#")[0])
@@ -90,7 +96,7 @@ def _loader(file: str) -> tuple[Any, dict[str, str]]:
         importlib.import_module("c2cotel.compat")
     loader = plaster.get_loader(file, protocols=["wsgi"])
     try:
-        return loader, variables(text, os.environ)
+        return loader, variables(text, os.environ), text
     except configparser.Error as error:
         raise _explained(file, error) from None
 
@@ -106,6 +112,16 @@ def variables(text: str, environ: Mapping[str, str]) -> dict[str, str]:
     parser.read_string(text)
     options = {option for section in parser.sections() for option in parser.options(section)}
     return {name: value.replace("%", "%%") for name, value in environ.items() if name not in options}
+
+
+def _of_logging(text: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """Those that the file uses: `logging` knows no case, and takes a `LEVEL` or a `FORMATTER` for its own option.
+
+    Of two names that differ in case alone, such as `http_proxy`, the one that is spelt as in the file stays.
+    """
+    low = text.lower()
+    used = [name for name in variables if f"%({name.lower()})s" in low]
+    return {name.lower(): variables[name] for name in sorted(used, key=lambda name: f"%({name})s" in text)}
 
 
 def _explained(file: str, error: configparser.Error) -> SettingsError:

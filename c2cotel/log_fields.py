@@ -71,11 +71,15 @@ def stack_of(record: logging.LogRecord) -> str | None:
 
 
 def extras_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Every ``extra=`` of a record, as `plain` has it."""
+    """Every ``extra=`` of a record, as `plain` has it; a text that is named like a secret is hidden."""
     held = vars(record)
     if len(held) == _WITHOUT_EXTRAS or held.keys() <= _STANDARD:
         return _NOTHING
-    return {name: plain(value) for name, value in held.items() if name not in _STANDARD}
+    extras = {str(name): plain(value) for name, value in held.items() if name not in _STANDARD}
+    for name, value in extras.items():
+        if isinstance(value, str) and redaction.is_secret(name):
+            extras[name] = redaction.HIDDEN
+    return extras
 
 
 def request_fields() -> RequestFields:
@@ -87,24 +91,35 @@ def request_fields() -> RequestFields:
     environ = getattr(request, "environ", None)
     if not isinstance(environ, dict):
         return _NO_REQUEST
-    known: tuple[Any, RequestFields] | None = environ.get(_KNOWN)
-    if known is not None and known[0] is getattr(request, "matched_route", None):
-        return known[1]
+    known: tuple[Any, Any, RequestFields] | None = environ.get(_KNOWN)
+    if (
+        known is not None
+        and known[0] is getattr(request, "matched_route", None)
+        and known[1] is environ.get("PATH_INFO")  # a copy of the request may ask for another one
+    ):
+        return known[2]
     fields = RequestFields()
     try:
         fields["client_addr"] = request.client_addr
         fields["method"] = request.method
-        fields["path"] = redaction.quickly(request.path)
+        fields["path"] = _path(request)
         if (known_id := getattr(request, "c2c_request_id", None)) is not None:
             fields["request_id"] = known_id
         route = request.matched_route
         if route is not None:
             fields["matched_route"] = route.name
         if known_id is not None:
-            environ[_KNOWN] = route, fields
+            environ[_KNOWN] = route, environ.get("PATH_INFO"), fields
     except Exception as error:  # noqa: BLE001  # a request of any kind, in any state
         fields.setdefault("path", f"[cannot be read: {error!r}]")
     return fields
+
+
+def _path(request: Any) -> str:
+    try:
+        return redaction.quickly(request.path)
+    except UnicodeDecodeError:
+        return redaction.path(request.environ)
 
 
 def plain(value: Any) -> Any:

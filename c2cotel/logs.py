@@ -13,16 +13,20 @@ In an ini::
 
 from __future__ import annotations
 
+import codecs
+import json
 import logging
 import re
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 from opentelemetry import trace
 
+from c2cotel import redaction
 from c2cotel.log_fields import extras_of, message_of, request_fields, stack_of, syslog_level
 
 __all__ = ["JsonFormatter", "JsonLogHandler", "PyramidCeeSysLogHandler", "init"]
@@ -37,6 +41,8 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _HOST = socket.gethostname()
 _LARGEST = 65_000
 """Bytes of a datagram; UDP over IPv4 carries 65,507."""
+_LOOK_UP_AGAIN = 30.0
+"""Seconds from one look-up of a server that is away to the next: each may take seconds of a request."""
 _CUT = " [cut]"
 _FACILITY_USER = 1
 
@@ -85,6 +91,13 @@ class JsonLogHandler(_StreamHandler):
         super().__init__(stream)
         self.formatter = JsonFormatter()
 
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON, escaped where the stream does not write UTF-8."""
+        line = super().format(record)
+        if line.isascii() or _writes_utf8(self.stream):
+            return line
+        return json.dumps(json.loads(line), separators=(",", ":"))
+
 
 class PyramidCeeSysLogHandler(logging.Handler):
     """Sends records as CEE to syslog, a datagram each: ``<{pri}>: @cee: {json}`` and a NUL, facility user.
@@ -101,6 +114,7 @@ class PyramidCeeSysLogHandler(logging.Handler):
         self.address = (address[0], int(address[1]))
         self._away = False
         self._target: tuple[socket.socket, Any] | None = None
+        self._look_up_at = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record; it never raises."""
@@ -108,13 +122,14 @@ class PyramidCeeSysLogHandler(logging.Handler):
             # The first colon keeps @cee out of the tag (RFC 3164).
             start = b"<%d>: @cee: " % (_FACILITY_USER * 8 + syslog_level(record.levelno))
             message = start + _datagram(_line_of(record), _LARGEST - len(start)) + b"\0"
+            if (self._target is None or self._away) and time.monotonic() >= self._look_up_at:
+                self._look_up()
             if self._target is None:
-                self._target = self._resolved()
+                return
             held, address = self._target
             held.sendto(message, address)
             self._away = False
         except OSError as error:
-            self._forget()
             if not self._away:
                 self._away = True
                 # Not through logging: this may be all the logging there is.
@@ -127,16 +142,23 @@ class PyramidCeeSysLogHandler(logging.Handler):
         self._forget()
         super().close()
 
-    def _resolved(self) -> tuple[socket.socket, Any]:
+    def _look_up(self) -> None:
+        self._look_up_at = time.monotonic() + _LOOK_UP_AGAIN
         family, kind, protocol, _, address = socket.getaddrinfo(*self.address, type=socket.SOCK_DGRAM)[0]
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
-        return made, address
+        self._forget()
+        self._target = made, address
 
     def _forget(self) -> None:
         target, self._target = self._target, None
         if target is not None:
             target[0].close()
+
+
+def _writes_utf8(stream: TextIO) -> bool:
+    encoding = getattr(stream, "encoding", None)  # None where it takes text
+    return not isinstance(encoding, str) or codecs.lookup(encoding).name == "utf-8"
 
 
 def _datagram(line: bytes, largest: int) -> bytes:
@@ -173,27 +195,31 @@ def _line_of(record: logging.LogRecord) -> bytes:
         message = message_of(record)
         line = b'{"msg":' + _dumps(message)
         if record.exc_info or record.exc_text or record.stack_info:
-            more = [part for part in (stack_of(record), record.stack_info) if part]
+            caller = redaction.quickly(record.stack_info) if record.stack_info else None
+            more = [part for part in (stack_of(record), caller) if part]
             line += b',"full_message":' + _dumps("\n".join([message, *more])) if more else b""
         line += _place(record) + b',"timestamp":' + orjson.dumps(record.created)
-        if extras := extras_of(record):
-            line += _members({name: held for name, held in extras.items() if name not in _OURS})
-        if about := request_fields():
+        about = request_fields()
+        if about:
             if about.encoded is None:
                 about.encoded = _members(about)
             line += about.encoded
         span = trace.get_current_span()
-        if span is not trace.INVALID_SPAN and (context := span.get_span_context()).is_valid:
+        traced = span is not trace.INVALID_SPAN and (context := span.get_span_context()).is_valid
+        if traced:
             line += b',"trace_id":"%032x","span_id":"%016x"' % (context.trace_id, context.span_id)
+        if extras := extras_of(record):
+            taken = {*_OURS, *about, *(_ABOUT_SPAN if traced else ())}
+            line += _members({name: held for name, held in extras.items() if name not in taken})
         return line + b"}"
     except Exception as error:  # noqa: BLE001  # whatever an object of the application does, the line is written
         shown = f"[a record that cannot be shown: {type(error).__name__}]"
         return _dumps({"msg": shown, "logger_name": str(record.name)})
 
 
-_ABOUT_REQUEST = ("client_addr", "method", "path", "matched_route", "request_id", "trace_id", "span_id")
+_ABOUT_SPAN = ("trace_id", "span_id")
 _ABOUT_PLACE = ("level", "level_name", "logger_name", "source_facility", "host", "file", "line", "function", "pid")
-_OURS = {"msg", "full_message", "timestamp", "process_name", "thread_name", *_ABOUT_PLACE, *_ABOUT_REQUEST}
+_OURS = {"msg", "full_message", "timestamp", "process_name", "thread_name", *_ABOUT_PLACE}
 _places: dict[tuple[Any, ...], bytes] = {}
 _MOST_PLACES = 10_000
 

@@ -52,6 +52,7 @@ class Said:
     record: logging.LogRecord
     message: str
     stack: str | None
+    extras: dict[str, Any]
     request: dict[str, Any]
     span: trace.SpanContext
     observed: int
@@ -97,6 +98,7 @@ class OtelHandler(logging.Handler):
                     record,
                     message_of(record),
                     stack_of(record),
+                    extras_of(record),
                     request_fields(),
                     trace.get_current_span().get_span_context(),
                     time.time_ns(),
@@ -151,7 +153,7 @@ def exporting(resource: Callable[[], Resource]) -> Callable[[LogRecordExporter, 
 def _readable(said: Said, resource: Resource) -> ReadableLogRecord:
     record = said.record
     attributes: dict[str, Any] = {
-        **extras_of(record),
+        **said.extras,
         "code.file.path": record.pathname,
         "code.function.name": record.funcName,
         "code.line.number": record.lineno,

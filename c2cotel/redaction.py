@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -13,9 +14,9 @@ HIDDEN = "REDACTED"
 # awsaccesskeyid, signature, sig, x-goog-signature: https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/
 _NAME = r"(?:[\w.-]*(?:secret|password|passwd|pwd|token|api[_-]?key|signature)|awsaccesskeyid|sig)"
 _NAMED = re.compile(_NAME, re.IGNORECASE)
-_PAIR = re.compile(
-    rf"""(?<![\w.-])({_NAME}['"]?\s*[=:]\s*)('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s&;'"<>)\]}}]+)""", re.IGNORECASE
-)
+# In JSON that is itself a text of JSON, quotes have backslashes.
+_VALUE = r"""\\+"[^"\\]*\\+"|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s&;'"<>)\]}]+"""
+_PAIR = re.compile(rf"""(?<![\w.-])({_NAME}(?:\\*['"])?\s*[=:]\s*)({_VALUE})""", re.IGNORECASE)
 # In a web address a slash ends the host; in the URL of a database it may be part of the password. Everything has a
 # greatest length, or a hostile text would take time that grows with the square of its own.
 _CREDENTIALS = re.compile(r"(?<=://)([^\s/@:?#]{0,256}):[^\s/?#]{0,4096}@")
@@ -25,6 +26,12 @@ _PARAMETERS = re.compile(r"\[parameters: .*?(?:\](?=\s|$)|\Z)", re.DOTALL)
 _PIPELINE = re.compile(r"(Command # \d+ \(\w+)[^)]*\)?")
 """What redis-py adds to its errors."""
 _more: re.Pattern[str] | None = None
+
+
+@lru_cache(maxsize=1024)
+def is_secret(name: str) -> bool:
+    """Whether a name, such as that of a variable, is one of a secret."""
+    return _NAMED.fullmatch(name) is not None
 
 
 def query(text: str) -> str:

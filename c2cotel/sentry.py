@@ -157,7 +157,7 @@ class _Filter:
         if request is not None and fields:
             found["request"] = {
                 "method": fields.get("method"),
-                "url": request.path_url,
+                "url": f"{request.host_url}{fields.get('path', '')}",
                 "query_string": redaction.query(request.query_string),
             }
             if "matched_route" in fields:
@@ -175,10 +175,17 @@ def _hidden(value: Any) -> Any:
     if isinstance(value, str):
         return redaction.quickly(value)
     if isinstance(value, dict):
-        return {name: _hidden(held) for name, held in value.items()}
+        return {name: _of_name(name, held) for name, held in value.items()}
     if isinstance(value, (list, tuple)):
         return [_hidden(held) for held in value]
     return value
+
+
+def _of_name(name: Any, held: Any) -> Any:
+    """A variable or a header; Sentry's own list knows a few names alone."""
+    if isinstance(held, str) and isinstance(name, str) and redaction.is_secret(name):
+        return redaction.HIDDEN
+    return _hidden(held)
 
 
 def _capture(error: BaseException) -> None:

@@ -15,11 +15,14 @@ from click.termui import progressbar
 from c2cotel import redaction, stats
 from c2cotel.errors import SettingsError
 from c2cotel.sdk import suppressed
+from c2cotel.settings import unless_set
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 Report = Callable[[list[str], float], None]
+_MAX_SERIES = "1000000"
+"""A database has as many tables as it has; the default protects applications from names without an end."""
 
 
 @click.command()
@@ -47,6 +50,7 @@ def command(
     if statsd_address is not None:
         os.environ["STATSD_ADDRESS"] = statsd_address
     os.environ["STATSD_PREFIX"] = statsd_prefix or os.environ.get("STATSD_PREFIX") or "c2c"
+    unless_set("STATSD_MAX_SERIES", _MAX_SERIES)
     engine = _engine(db)
     import c2cotel  # noqa: PLC0415  # after what it reads is set
 
@@ -76,7 +80,7 @@ def _engine(db: str) -> Engine:
         return create_engine(db)
     except ImportError as error:
         raise click.ClickException(f"{error}: expected the database's driver to be installed") from None
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError
         raise click.BadParameter(
             f"{redaction.url(db)!r}: expected a URL such as postgresql://user:password@host/database", param_hint="--db"
         ) from None

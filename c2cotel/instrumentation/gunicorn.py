@@ -1,4 +1,4 @@
-"""gunicorn's access log: no secret of a query string in it, whoever formats it."""
+"""gunicorn's logs: no secret of a query string in them, whoever formats them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable
 
 from c2cotel import redaction
+from c2cotel.log_fields import stack_of
 from c2cotel.telemetry import Telemetry
 
 _ACCESS = "gunicorn.access"
+_ERROR = "gunicorn.error"
 _WITH_ADDRESSES = {
     "r": lambda line: " ".join(map(redaction.url, line.split(" "))),
     "q": redaction.query,
@@ -27,9 +29,24 @@ class _SecretsHidden(logging.Filter):
         return True
 
 
+class _ErrorsHidden(logging.Filter):
+    """For what an application raises and nobody answers: gunicorn tells its address, and the stack."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(redaction.quickly(held) if isinstance(held, str) else held for held in record.args)
+        record.exc_text = stack_of(record)
+        return True
+
+
 def install(_: Telemetry) -> Callable[[], None]:
-    """Hide secrets in the access log; returns what ends that."""
-    hidden = _SecretsHidden()
-    logger = logging.getLogger(_ACCESS)
-    logger.addFilter(hidden)
-    return lambda: logger.removeFilter(hidden)
+    """Hide secrets in the logs; returns what ends that."""
+    filters = {_ACCESS: _SecretsHidden(), _ERROR: _ErrorsHidden()}
+    for name, hidden in filters.items():
+        logging.getLogger(name).addFilter(hidden)
+
+    def undo() -> None:
+        for name, hidden in filters.items():
+            logging.getLogger(name).removeFilter(hidden)
+
+    return undo

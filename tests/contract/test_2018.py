@@ -207,3 +207,11 @@ def test_a_script_of_2018_sets_its_process_up(tmp_path: Path) -> None:
     )
     said: Any = json.loads(done.stdout)
     assert (said["msg"], said["logger_name"]) == ("hello", "script")
+
+
+def test_a_script_of_2018_without_an_ini_logs_on_the_console() -> None:
+    done = python(
+        "import c2cotel.compat, logging\nfrom c2cwsgiutils import setup_process\nsetup_process.init()\n"
+        "logging.getLogger('script').info('hello')"
+    )
+    assert done.stderr.endswith("INFO     script hello\n")

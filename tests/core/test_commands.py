@@ -159,6 +159,20 @@ def test_stats_db_sends_rows_and_sizes(tmp_path: Path, database: str, udp_listen
     ]
 
 
+def test_stats_db_sends_every_table_however_many_there_are(tmp_path: Path, udp_listener: UdpListener) -> None:
+    with sqlite3.connect(tmp_path / "many.db") as connection:
+        for number in range(1100):
+            connection.execute(f"CREATE TABLE t{number} (x)")
+    connection.close()
+    done = call(
+        tmp_path, "stats-db", "--db", f"sqlite:///{tmp_path}/many.db", "--schema", "main",
+        "--statsd-address", udp_listener.address,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    udp_listener.wait_for("c2c.", 2200)
+    assert not udp_listener.counts("c2c.count._overflow")
+
+
 @pytest.mark.parametrize("spelling", ["--statsd_prefix", "--statsd-prefix"])
 def test_stats_db_takes_the_spellings_of_2018(
     tmp_path: Path, database: str, udp_listener: UdpListener, spelling: str
@@ -209,6 +223,7 @@ def test_stats_db_prints_when_nobody_is_sent_to(tmp_path: Path, database: str) -
         (["--db", "sqlite://"], 2, "Missing option '--schema'"),
         (["--db", "somewhere", "--schema", "x"], 2, "expected a URL such as postgresql://"),
         (["--db", "nothing://x/y", "--schema", "x"], 2, "nothing"),
+        (["--db", "postgresql://u:p@h:port/d", "--schema", "x"], 2, "//u:REDACTED@h:port/d': expected a URL"),
         (["--db", "sqlite:////nowhere/at/all.db", "--schema", "main"], 1, "The database cannot be reached"),
         (["--db", "sqlite://", "--schema", "main", "--statsd-address", "a:b:c"], 1, "STATSD_ADDRESS='a:b:c'"),
     ],

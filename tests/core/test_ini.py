@@ -78,6 +78,17 @@ def test_logging_is_set_up_before_and_loggers_stay_enabled(file: str, tmp_path: 
     assert (tmp_path / "log").read_text() == "hello\n"
 
 
+def test_variables_that_logging_would_take_for_its_own_or_twice_do_no_harm(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"HTTP_PROXY": "x", "ini_level": "LOUD", "FORMATTER": "x", "PROPAGATE": "yes"}.items():
+        monkeypatch.setenv(name, value)
+    assert ini.application(file)["http_proxy"] == "mine"
+    assert ini.set_up_logging(file)
+    logging.getLogger("of the test").info("hello")
+    assert (tmp_path / "log").read_text() == "hello\n"
+
+
 def test_the_file_is_named_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("C2COTEL_CONFIG", "C2CWSGIUTILS_CONFIG"):
         monkeypatch.delenv(name, raising=False)
@@ -104,6 +115,21 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None
         path.write_text(content)
     with pytest.raises(SettingsError, match=f"app.ini: .*{message}"):
         ini.application(str(path))
+
+
+@pytest.mark.parametrize(
+    ("held", "other", "message"),
+    [
+        ("handlers = file", "handlers = nowhere", "KeyError"),
+        ("level = %(INI_LEVEL)s", "level = LOUD", "Unknown level: 'LOUD'"),
+        ("class = logging.FileHandler", "class = no.such.Handler", "No module named 'no'"),
+    ],
+)
+def test_logging_that_cannot_be_set_up_is_told_with_its_file(file: str, held: str, other: str, message: str) -> None:
+    Path(file).write_text(Path(file).read_text().replace(held, other))
+    for used in (ini.application, ini.set_up_logging):
+        with pytest.raises(SettingsError, match=f"app.ini: its logging cannot be set up: .*{message}"):
+            used(file)
 
 
 def test_scripts_set_up_logging_by_an_ini_or_on_the_console(

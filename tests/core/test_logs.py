@@ -103,6 +103,29 @@ def test_extras_keep_simple_types_and_everything_else_becomes_text(log: Log) -> 
     assert "Odd has no text" in line["odd"]
 
 
+def test_extras_that_are_named_like_fields_of_a_request_stay_where_there_is_none(log: Log) -> None:
+    extra = {"method": "m", "path": "p", "request_id": "r", "trace_id": "t", "span_id": "s", "client_addr": "c"}
+    log.logger.info("x", extra=extra)
+    line = log.lines()[0]
+    assert {name: line[name] for name in extra} == extra
+    with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))):
+        log.logger.info("x", extra={**extra, "pid": "mine"})
+    written = log.stream.getvalue().splitlines()[1]
+    assert [written.count(f'"{name}":') for name in ("trace_id", "span_id", "pid", "method")] == [1, 1, 1, 1]
+    assert (log.lines()[1]["trace_id"], log.lines()[1]["pid"]) == (f"{1:032x}", os.getpid())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_line_is_valid_json_whatever_the_stream_writes(encoding: str) -> None:
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding=encoding)
+    logger = logging.Logger("app")  # noqa: LOG001  # not one of the process
+    logger.addHandler(JsonLogHandler(stream))
+    logger.error("é€")
+    stream.flush()
+    assert json.loads(written.getvalue())["msg"] == "é€"
+
+
 def test_objects_that_refuse_cost_no_line(log: Log) -> None:
     class Celsius(float):
         pass
@@ -111,11 +134,11 @@ def test_objects_that_refuse_cost_no_line(log: Log) -> None:
         def __repr__(self) -> str:
             raise RuntimeError("no text")
 
-    log.logger.info("x", extra={"temperature": Celsius(1.5), "caf\udce9": 1})
+    log.logger.info("x", extra={"temperature": Celsius(1.5), "caf\udce9": 1, 7: "n"})  # type: ignore[dict-item]
     log.logger.info(Refusing())
     log.logger.info("%s", Refusing())
     first, *others = log.lines()
-    assert (first["temperature"], first["caf�"]) == (1.5, 1)
+    assert (first["temperature"], first["caf�"], first["7"]) == (1.5, 1, "n")
     assert len(others) == 2
 
 
@@ -167,8 +190,9 @@ def test_a_path_that_is_no_utf8_still_gives_a_line(log: Log) -> None:
     app = Application(configure=view(hello, "/hello", renderer="json"))
     environ = Request.blank("/hello").environ | {"SCRIPT_NAME": "/\xff"}
     list(app.wsgi(environ, start_response))
-    assert [line["msg"] for line in log.lines()] == ["in the view"]
-    assert "request_id" in log.lines()[0] or "cannot be read" in log.lines()[0]["path"]
+    (line,) = log.lines()
+    assert (line["msg"], line["path"]) == ("in the view", "/\ufffd/hello")
+    assert line["request_id"]
 
 
 def test_a_current_span_is_told_outside_of_requests_too(log: Log) -> None:
@@ -250,6 +274,32 @@ def test_a_syslog_server_that_cannot_be_found_is_told_once(capsys: pytest.Captur
     assert told.startswith("syslog at ('nowhere.invalid', 514) cannot be reached:")
 
 
+def test_a_syslog_server_that_cannot_be_found_is_not_looked_up_for_each_record(
+    udp_listener: UdpListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[Any] = []
+    now = 1000.0
+
+    def fails(*args: Any, **_: Any) -> Any:
+        looked_up.append(args)
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    handler = PyramidCeeSysLogHandler((HOST, udp_listener.port))
+    logger = logging.Logger("app")  # noqa: LOG001  # not one of the process
+    logger.addHandler(handler)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", fails)
+        for _ in range(10):
+            logger.error("lost")
+    assert len(looked_up) == 1
+    now += 60
+    logger.error("found")
+    monkeypatch.undo()
+    handler.close()
+    assert [line["msg"] for line in received(udp_listener)] == ["found"]
+
+
 def test_a_syslog_server_that_is_down_costs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     handler = PyramidCeeSysLogHandler((HOST, free_udp_port()))
     logger = logging.Logger("app")  # noqa: LOG001  # not one of the process
@@ -287,7 +337,8 @@ def test_secrets_are_in_no_field(log: Log) -> None:
         int("postgresql://me:s3cret@db/x")
     except ValueError:
         log.logger.exception("failed: %s", "amqp://me:s3cret@mq/", extra={"url": "http://h/?secret=s3cret", "n": 1})
-    log.logger.info("password=%s", "s3cret")
+    log.logger.info("a line of source", stack_info=True, extra={"url": "amqp://me:s3cret@mq/"})
+    log.logger.info("password=%s", "s3cret", extra={"db_password": "s3cret", "tokens": 3})
     text = log.stream.getvalue()
     assert "s3cret" not in text
     assert text.count("REDACTED") >= 4
@@ -329,3 +380,19 @@ def test_a_line_keeps_what_it_tells_of_a_request_to_that_request(log: Log) -> No
     app.finish()
     found = [(line["path"], line["request_id"]) for line in log.lines()]
     assert found == [(f"/hello/{n}", str(n)) for n in range(3) for _ in range(2)]
+
+
+def test_a_line_of_a_subrequest_tells_its_own_path(log: Log) -> None:
+    def hello(request: Request) -> dict[str, str]:
+        log.logger.info("in the view")
+        if request.path == "/hello/1":
+            other = request.copy()
+            other.path_info = "/hello/2"
+            request.invoke_subrequest(other)
+            log.logger.info("again")
+        return {}
+
+    app = Application(configure=view(hello, "/hello/{x}", renderer="json"))
+    app.http.get("/hello/1")
+    app.finish()
+    assert [line["path"] for line in log.lines()] == ["/hello/1", "/hello/2", "/hello/1"]

@@ -56,6 +56,17 @@ def test_a_record_has_its_message_its_place_its_extras_and_its_severity(collecto
     assert scope == "app.part"
 
 
+def test_extras_are_those_of_the_call_whatever_becomes_of_them(collector: OtlpReceiver) -> None:
+    telemetry = c2cotel.setup()
+    held = [1]
+    LOGGER.warning("x", extra={"held": held, 7: "n", "api_key": "s3cret"})  # type: ignore[dict-item]
+    held.append(2)
+    telemetry.close()
+    (record,) = ours(collector)
+    found = attributes(record)
+    assert (found["held"], found["7"], found["api_key"]) == ("[1]", "n", "REDACTED")
+
+
 def test_inside_a_request_it_has_the_trace_and_the_request(collector: OtlpReceiver) -> None:
     def hello(_: Request) -> dict[str, str]:
         LOGGER.info("in the view")

@@ -16,7 +16,7 @@ from pyramid.request import Request
 import c2cotel
 from c2cotel import sentry
 from c2cotel.errors import SettingsError
-from tests.core.application import Application
+from tests.core.application import Application, start_response
 from tests.sentry_server import Sentry
 from tests.servers import HOST, OtlpReceiver
 
@@ -33,6 +33,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sentry]:
 def views(config: Configurator) -> None:
     def fails(request: Request) -> Any:
         password = "s3cret-in-a-variable"  # noqa: F841  # Sentry shows variables
+        db_password = "s3cret-in-another"  # noqa: F841
         raise ValueError("no connection to postgresql://me:s3cret@db/x")
 
     def forbidden(_: Request) -> Any:
@@ -80,6 +81,14 @@ def test_an_exception_that_nobody_answers_is_sent(server: Sentry) -> None:
         app.http.get("/fails/1")
     app.finish()
     assert len(server.events) == 1
+
+
+def test_a_path_that_is_no_utf8_costs_no_event(server: Sentry) -> None:
+    app = Application(configure=views)
+    list(app.wsgi(Request.blank("/logs/1").environ | {"SCRIPT_NAME": "/\xff"}, start_response))
+    app.finish()
+    (event,) = server.events
+    assert event["request"]["url"] == "http://localhost/\ufffd/logs/1"
 
 
 def test_4xx_are_not_sent(server: Sentry, monkeypatch: pytest.MonkeyPatch) -> None:

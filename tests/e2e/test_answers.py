@@ -62,6 +62,15 @@ def test_the_access_log_of_gunicorn_holds_no_secret(gunicorn: Callable[..., Guni
     assert "s3cr3t" not in server.output()
 
 
+def test_the_error_log_of_gunicorn_holds_no_secret(gunicorn: Callable[..., Gunicorn]) -> None:
+    server = gunicorn("tests.e2e.answering:main()", env={"C2C_DISABLE_EXCEPTION_HANDLING": "1"})
+    assert ask(server, "/fail?a=b&secret=s3cr3t").status_code == 500
+    server.terminate()
+    assert "Error handling request GET /fail?a=b&secret=REDACTED" in server.output()
+    assert "ValueError: no answer from" in server.output()
+    assert "s3cr3t" not in server.output()
+
+
 def test_the_secret_as_query_or_header_shows_the_stack_trace(server: Gunicorn) -> None:
     shown = [
         ask(server, "/fail", params={"secret": SECRET}),

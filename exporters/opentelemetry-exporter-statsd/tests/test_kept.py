@@ -406,6 +406,19 @@ def test_a_forked_child_connects_by_itself_and_leaves_what_waits_to_its_parent(s
     assert sorted(server.wait_for(4)) == ["child:1|c", "parent:1|c", "parent:2|c", "parent:3|c"]
 
 
+def test_a_forked_child_that_sends_nothing_loses_nothing_of_its_parent(
+    keeping: Any, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport = keeping(UnixDatagramLink(path))
+    assert not transport.send([b"parent:1|c"])
+    caplog.clear()
+    child = os.fork()
+    if not child:
+        transport.close()
+        os._exit(1 if transport.dropped or caplog.records else 0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 @pytest.mark.parametrize(
     "endpoint", ["unix:///nowhere/statsd", "unixstream:///nowhere/statsd", "tcp://no.such.invalid"]
 )

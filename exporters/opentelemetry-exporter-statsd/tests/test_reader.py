@@ -1,6 +1,7 @@
 """The reader: its own pace, series that fill, failures, forks, the end."""
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -129,6 +130,27 @@ def test_it_sends_what_is_left_at_its_end_once(read: Any, server: Any) -> None:
     assert not app.reader._thread.is_alive()
 
 
+def test_a_name_server_that_does_not_answer_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opentelemetry.exporter.statsd._reader.SHUTDOWN_PATIENCE", 0.05)
+    answered = threading.Event()
+    asked: list[str] = []
+
+    def resolver(*_: Any, **__: Any) -> Any:
+        asked.append(threading.current_thread().name)
+        assert answered.wait(20)
+        raise OSError("no name server")
+
+    monkeypatch.setattr("socket.getaddrinfo", resolver)
+    app = Read("tcp://statsd.invalid", NEVER)
+    app.meter.create_counter("c").add(1)
+    app.provider.shutdown()
+    assert app.reader._thread.is_alive(), "nobody waits for it"
+    answered.set()
+    app.reader._thread.join(20)
+    assert set(asked) == {app.reader._thread.name}
+    assert app.reader._exporter.dropped == 1
+
+
 def in_child(work: Callable[[], object]) -> int:
     child = os.fork()
     if child:
@@ -169,6 +191,21 @@ def test_what_was_measured_before_forks_is_sent_once_and_by_the_parent(read: Any
     assert sorted(lines) == ["c:100|c", "c:1|c", "c:2|c", "c:3|c", "h:5|ms"]
 
 
+def test_what_was_observed_before_forks_is_sent_once_and_by_the_parent(read: Any, server: Any) -> None:
+    app = read()
+    observed = 100
+    app.meter.create_observable_counter("c", callbacks=[lambda _: [Observation(observed)]])
+
+    def work(number: int) -> None:
+        nonlocal observed
+        observed += number
+        assert app.reader.force_flush()
+
+    assert all(ended_well(in_child(partial(work, number))) for number in (1, 2, 3))
+    app.reader.force_flush()
+    assert sorted(server.lines()) == ["c:100|c", "c:1|c", "c:2|c", "c:3|c"]
+
+
 def test_a_child_forked_in_the_middle_of_a_collection_sends(read: Any, server: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("opentelemetry.exporter.statsd._reader.FORK_PATIENCE", 0.05)
     app = read()
@@ -205,6 +242,14 @@ def test_an_interval_that_cannot_be_is_refused_by_name(monkeypatch: pytest.Monke
         StatsdEnvironmentMetricReader()
     with pytest.raises(ValueError, match="expected seconds above 0"):
         StatsdMetricReader(StatsdMetricExporter(), interval=0)
+
+
+@pytest.mark.parametrize("interval", [math.inf, 1e300])
+def test_a_reader_whose_interval_never_ends_sends_at_the_end(read: Any, server: Any, interval: float) -> None:
+    app = read(interval=interval)
+    app.meter.create_counter("c").add(1)
+    app.provider.shutdown()
+    assert server.lines() == ["c:1|c"]
 
 
 def test_the_environment_makes_the_reader(monkeypatch: pytest.MonkeyPatch, server: Any) -> None:

@@ -172,6 +172,14 @@ class StatsdMetricExporter(MetricExporter):
                 return MetricExportResult.FAILURE
         return MetricExportResult.SUCCESS if sent else MetricExportResult.FAILURE
 
+    def leave_out(self, metrics_data: MetricsData) -> None:
+        """Count data as sent without sending it: observed counters go on from there. Never raises."""
+        with self._own_lock():
+            try:
+                self._encoder.lines(metrics_data)
+            except Exception:  # as in `export`
+                _logger.exception("Leaving out metrics failed")
+
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Nothing is held back that the server would take, so there is nothing to flush."""
         return True

@@ -67,10 +67,7 @@ class KeepingTransport:
         """Send what waited and then these, in order; False if some of it waits now. Never raises."""
         if self._closed:
             return False
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._link.close()
-            self._backlog.forget()
+        self._begin()
         if self._clock() < self._retry_at:
             self._keep(datagrams)
             return False
@@ -80,14 +77,20 @@ class KeepingTransport:
         """Try once more to send what waits, and close the connection; a later `send` returns False."""
         if self._closed:
             return
-        if self._pid == os.getpid():
-            self._send((), LAST_BUDGET)
+        self._begin()
+        self._send((), LAST_BUDGET)
         self._closed = True
         self._keep(self._link.unfinished())
         self._link.close()
         if self._backlog:
             self._backlog.dropped += len(self._backlog)
             _logger.warning("StatsD at %s did not come back: %d lines are lost", self._name, len(self._backlog))
+
+    def _begin(self) -> None:
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._link.close()
+            self._backlog.forget()
 
     def _send(self, datagrams: Sequence[bytes], budget: float) -> bool:
         if not datagrams and not self._backlog and not self._link.unfinished():

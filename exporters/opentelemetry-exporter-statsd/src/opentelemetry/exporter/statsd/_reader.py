@@ -17,6 +17,8 @@ INTERVAL = 1.0
 """Seconds between two collections: StatsD servers compute rates over about 10 seconds."""
 FORK_PATIENCE = 2.0
 """Seconds that a collection may hold off a fork."""
+SHUTDOWN_PATIENCE = 5.0
+"""Seconds that the end waits for the thread: a look-up of a name may take many more."""
 _SUPPRESS = "suppress_instrumentation"  # the key that OpenTelemetry's instrumentations look for
 
 
@@ -42,7 +44,7 @@ class StatsdMetricReader(MetricReader):
             preferred_aggregation=exporter._preferred_aggregation,  # noqa: SLF001
         )
         self._exporter = exporter
-        self._interval = interval
+        self._interval = min(interval, threading.TIMEOUT_MAX)
         self._told: set[type[BaseException]] = set()
         self._received: list[MetricsData] = []
         self._closed = False
@@ -60,7 +62,7 @@ class StatsdMetricReader(MetricReader):
         """Send what is left and end; a second call does nothing.
 
         Args:
-            timeout_millis: Milliseconds to wait at most.
+            timeout_millis: Milliseconds to wait at most, 5 seconds at most.
             **kwargs: Ignored.
         """
         if self._closed:
@@ -68,8 +70,7 @@ class StatsdMetricReader(MetricReader):
         self._closed = True
         _readers.discard(self)
         self._requests.put(None)
-        self._thread.join(timeout_millis / 1000)
-        self._exporter.shutdown(timeout_millis=timeout_millis)
+        self._thread.join(min(SHUTDOWN_PATIENCE, timeout_millis / 1000))
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         # Whoever collects, the thread sends: nobody else waits for the network.
@@ -101,9 +102,11 @@ class StatsdMetricReader(MetricReader):
             with self._collecting:
                 self._collect_safely()
             while self._received:
-                self._exporter.export(self._received.pop(0))
+                self._exporter.export(self._received[0])
+                del self._received[0]  # not before: a child forked meanwhile has to know of it
             for done in waiting:
                 done.set()
+        self._exporter.shutdown()  # here, because it may look a name up again
 
     def _next_requests(self) -> list[threading.Event]:
         waiting: list[threading.Event] = []
@@ -139,6 +142,8 @@ class StatsdMetricReader(MetricReader):
 
     def after_fork_in_child(self) -> None:
         """Begin anew: what was collected is the parent's to send, and its thread does not run here."""
+        for metrics_data in self._received:
+            self._exporter.leave_out(metrics_data)
         self._received.clear()
         self._start()
 
