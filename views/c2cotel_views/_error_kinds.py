@@ -22,8 +22,8 @@ _LONGEST = 10_000
 _LONGEST_TRACE = 100_000
 """Characters of a stack trace; what is raised stands at its end."""
 _QUIET = frozenset({400, 401})
-_STATEMENT = re.compile(r"\s*\[SQL: .*", re.DOTALL)
-"""What SQLAlchemy adds to its errors."""
+_STATEMENT = "[SQL: "
+"""With this begins what SQLAlchemy adds to its errors."""
 
 _HELD = re.compile(r"""(?<=: )".*|(?<=value )"[^"]*"|'[^']*'""")
 """Where the first line of a database's error quotes a value, and not a name."""
@@ -66,7 +66,8 @@ def text_of(error: BaseException, *, all_of_it: bool = False) -> str:
     except Exception:  # noqa: BLE001  # an exception of the application may do anything
         text = ""
     if not all_of_it:
-        text = _STATEMENT.sub("", _without_values(error) or text)
+        told, found, _ = (_without_values(error) or text).partition(_STATEMENT)
+        text = told.rstrip() if found else told
     text = redaction.anywhere(text, values=not all_of_it)[:_LONGEST]
     return text or getattr(error, "title", None) or type(error).__name__
 
