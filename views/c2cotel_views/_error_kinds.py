@@ -66,10 +66,15 @@ def text_of(error: BaseException, *, all_of_it: bool = False) -> str:
     except Exception:  # noqa: BLE001  # an exception of the application may do anything
         text = ""
     if not all_of_it:
-        told, found, _ = (_without_values(error) or text).partition(_STATEMENT)
-        text = told.rstrip() if found else told
+        text = without_statement(_without_values(error) or text)
     text = redaction.anywhere(text, values=not all_of_it)[:_LONGEST]
     return text or getattr(error, "title", None) or type(error).__name__
+
+
+def without_statement(text: str) -> str:
+    """The text up to what SQLAlchemy adds to its errors, wherever they are quoted."""
+    told, found, _ = text.partition(_STATEMENT)
+    return told.rstrip() if found else text
 
 
 def stack_trace(error: BaseException, *, values: bool) -> str:
