@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from opentelemetry.exporter.statsd import parse_endpoint
 
+from c2cotel import redaction
 from c2cotel.parsing import addresses, redis_url, typed_options, whole
 from c2cotel.settings import boolean, choice, count, declarations, milliseconds, seconds, setting, text, words
 
@@ -29,7 +30,8 @@ def statsd_address(value: str) -> str:
     try:
         parse_endpoint(value)
     except ValueError as error:
-        raise ValueError(f"host:port, [::1]:8125, udp://, tcp:// or unix:///path ({error})") from None
+        said = redaction.anywhere(str(error))
+        raise ValueError(f"host:port, [::1]:8125, udp://, tcp:// or unix:///path ({said})") from None
     return value
 
 

@@ -43,6 +43,7 @@ class SpanEncoder:
     def __init__(self) -> None:
         self._pairs: dict[tuple[str, type, Any], bytes] = {}
         self._hidden_pairs: dict[tuple[str, type, Any], bytes] = {}
+        self._names: dict[str, bytes] = {}
         self._rules = redaction.rules()
         self._frames: dict[tuple[int, int], tuple[Any, Any, bytes, bytes]] = {}
         self._told = False
@@ -52,6 +53,7 @@ class SpanEncoder:
         if self._rules is not redaction.rules():
             self._rules = redaction.rules()
             self._hidden_pairs.clear()
+            self._names.clear()
         groups: dict[tuple[int, int], list[bytes]] = {}
         firsts: dict[tuple[int, int], ReadableSpan] = {}
         for span in spans:
@@ -132,18 +134,27 @@ class SpanEncoder:
             if parent.is_remote:
                 flags = _AFAR
         if name:
-            parts.append(_field(0x2A, name.encode("utf-8", "replace")))
+            parts.append(self._names.get(name) or self._hidden_name(name))
         parts += _KINDS[id(kind)], _TIMES.pack(0x39, start, 0x41, end)
         known = self._hidden_pairs.get
         for attribute, value in attributes.items():
             pair = known((attribute, value.__class__, value))
             if pair is None:
-                if value.__class__ not in _SIMPLE:
+                if not _is_simple(value):
                     return self._span(hide_secrets(span.readable()))
                 pair = self._hidden_pair(attribute, value)
             parts.append(pair)
         parts += _STATUSES[id(status)], flags
         return b"".join(parts)
+
+    def _hidden_name(self, name: str) -> bytes:
+        hidden = redaction.anywhere(name) if may_hold_secrets(name) else name
+        found = _field(0x2A, hidden.encode("utf-8", "replace"))
+        if len(self._names) >= _MOST_PAIRS:
+            self._names.clear()
+        if len(name) <= _LONGEST_VALUE:
+            self._names[name] = found
+        return found
 
     def _hidden_pair(self, name: str, value: Any) -> bytes:
         hidden = redaction.anywhere(value) if may_hold_secrets(value) else value

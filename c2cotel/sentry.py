@@ -61,7 +61,6 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
         from sentry_sdk.integrations.atexit import AtexitIntegration  # noqa: PLC0415
         from sentry_sdk.integrations.logging import LoggingIntegration  # noqa: PLC0415
         from sentry_sdk.integrations.stdlib import StdlibIntegration  # noqa: PLC0415
-        from sentry_sdk.utils import BadDsn  # noqa: PLC0415
     except ImportError as error:
         raise SettingsError(
             f"SENTRY_URL is set, but sentry-sdk is not installed: expected pip install 'c2cotel[sentry]' ({error})"
@@ -82,7 +81,7 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
                 AtexitIntegration(callback=_quietly),
             ],
         )
-    except BadDsn:
+    except ValueError:  # Sentry's BadDsn, or urllib's of a port that is none
         raise SettingsError(
             "SENTRY_URL: expected the DSN of a Sentry project, such as https://key@sentry.example.com/1"
         ) from None

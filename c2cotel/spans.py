@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from opentelemetry import context, trace
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.trace import Status
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import Link, Status
 
 from c2cotel import redaction
 from c2cotel.sdk import attach_span
@@ -31,22 +33,22 @@ def record_error(span: trace.Span, error: BaseException, *, failed: bool = True)
 
 
 def hide_secrets(span: ReadableSpan) -> ReadableSpan:
-    """The span, its errors without secrets: other libraries' instrumentations record what they are told."""
+    """The span without secrets, wherever they stand: other libraries' instrumentations record what they are told."""
     said = span.status.description
     attributes = span.attributes or {}
-    hidden = {name: redaction.anywhere(str(held)) for name, held in attributes.items() if may_hold_secrets(held)}
-    changed = any(attributes[name] != text for name, text in hidden.items())
-    if not (said or span.events or changed):
+    hidden = {name: hidden_value(held) for name, held in attributes.items() if may_hold_secrets(held)}
+    changed = any(attributes[name] != held for name, held in hidden.items())
+    if not (said or span.events or span.links or changed or may_hold_secrets(span.name)):
         return span
     status = Status(span.status.status_code, redaction.anywhere(said)) if said else span.status
     return ReadableSpan(
-        name=span.name,
+        name=redaction.anywhere(span.name),
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes={**attributes, **hidden},
-        events=[_hidden(event) for event in span.events],
-        links=span.links,
+        attributes=_counted({**attributes, **hidden}, span.dropped_attributes),
+        events=_listed(map(_hidden_event, span.events), span.dropped_events),
+        links=_listed(map(_hidden_link, span.links), span.dropped_links),
         kind=span.kind,
         status=status,
         start_time=span.start_time,
@@ -57,13 +59,50 @@ def hide_secrets(span: ReadableSpan) -> ReadableSpan:
 
 def may_hold_secrets(value: object) -> bool:
     """A quick look before the thorough one: a secret has a name, or stands in a URL."""
-    return isinstance(value, str) and ("=" in value or ":" in value)
+    if isinstance(value, str):
+        return "=" in value or ":" in value or redaction.rules() is not None
+    return isinstance(value, (bytes, list, tuple, Mapping))
 
 
-def _hidden(event: Event) -> Event:
-    held = (event.attributes or {}).items()
-    hidden = {name: redaction.anywhere(text) if isinstance(text, str) else text for name, text in held}
-    return Event(event.name, hidden, event.timestamp)
+def hidden_value(value: Any) -> Any:
+    """The value of an attribute, the texts in it without secrets."""
+    if isinstance(value, str):
+        return redaction.anywhere(value)
+    if isinstance(value, bytes):
+        return redaction.anywhere(value.decode("latin-1")).encode("latin-1", "replace")
+    if isinstance(value, Mapping):
+        return {
+            name: redaction.HIDDEN if isinstance(held, str) and redaction.is_secret(name) else hidden_value(held)
+            for name, held in value.items()
+        }
+    return tuple(map(hidden_value, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _hidden_event(event: Event) -> Event:
+    return Event(redaction.anywhere(event.name), _hidden_attributes(event), event.timestamp)
+
+
+def _hidden_link(link: Link) -> Link:
+    return Link(link.context, _hidden_attributes(link))
+
+
+def _hidden_attributes(of: Event | Link) -> BoundedAttributes:
+    hidden = {name: hidden_value(held) for name, held in (of.attributes or {}).items()}
+    return _counted(hidden, of.dropped_attributes)
+
+
+def _counted(attributes: Mapping[str, Any], dropped: int) -> BoundedAttributes:
+    """Attributes that know how many of them did not fit in."""
+    found = BoundedAttributes(None, attributes)
+    found.dropped = dropped
+    return found
+
+
+def _listed(what: Iterable[Any], dropped: int) -> BoundedList[Any]:
+    """A list that knows how many did not fit in."""
+    found = BoundedList.from_seq(None, list(what))
+    found.dropped = dropped
+    return found
 
 
 class child:  # noqa: N801  # used as a statement: `with child(tracer, name):`

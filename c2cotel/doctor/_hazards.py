@@ -100,13 +100,13 @@ def _sentry(settings: Settings) -> Iterator[Problem]:
     if sentry is None or sentry.url is None:
         return
     try:
-        from sentry_sdk.utils import BadDsn, Dsn  # noqa: PLC0415  # an extra
+        from sentry_sdk.utils import Dsn  # noqa: PLC0415  # an extra
     except ImportError:
         yield Problem("SENTRY_URL", "set, but sentry-sdk is not installed: expected pip install 'c2cotel[sentry]'")
         return
     try:
         Dsn(sentry.url)
-    except BadDsn as error:
+    except ValueError as error:  # Sentry's BadDsn, or urllib's of a port that is none
         yield Problem("SENTRY_URL", f"no DSN ({error}): expected https://key@host/project")
 
 

@@ -124,6 +124,7 @@ MISTAKES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "no such dialect": ({}, {"db.url": "postgres://u:pw@h/d"}, "db.url: cannot be reached: NoSuchModuleError"),
     "no place for the database": ({}, {"db.url": "sqlite:////no/where.db"}, "/no: there is no such directory"),
     "no DSN": ({"SENTRY_URL": "https://sentry.example/7"}, {}, "SENTRY_URL: no DSN"),
+    "no port in the DSN": ({"SENTRY_URL": "https://key@sentry.example:80x/7"}, {}, "SENTRY_URL: no DSN"),
     "contrib's tween": (
         {},
         {"pyramid.includes": "pyramid_tm opentelemetry.instrumentation.pyramid.callbacks"},

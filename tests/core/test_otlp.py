@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
@@ -125,6 +125,46 @@ def test_a_text_that_is_no_utf_8_costs_its_attribute_alone() -> None:
     assert all([pair.key for pair in span.attributes] == ["good"] for span in spans)
 
 
+def test_an_integer_of_more_than_64_bits_costs_its_attribute_alone() -> None:
+    tracer = TracerProvider().get_tracer("x")
+    span = tracer.start_span("big", attributes={"big": 1 << 70, "small": 2})
+    span.end()
+    request = ExportTraceServiceRequest.FromString(SpanEncoder().encode([span]))  # type: ignore[list-item]
+    (found,) = request.resource_spans[0].scope_spans[0].spans
+    assert [pair.key for pair in found.attributes] == ["small"]
+
+
+def test_a_secret_is_hidden_wherever_it_stands_in_a_span() -> None:
+    tracer = TracerProvider().get_tracer("x")
+    spans = [tracer.start_span(f"span {n} of http://user:hunter2@host/") for n in range(3)]
+    spans[1].set_attribute("http.request.header.referer", ["http://host/?secret=hunter2"])
+    spans[1].set_attribute("body", b"password=hunter2")
+    spans[2].add_event("http://user:hunter2@host/", {"asked": ("token=hunter2",)})
+    spans[2].add_link(spans[0].get_span_context(), {"url": "http://user:hunter2@host/"})
+    for span in spans:
+        span.end()
+    encoded = SpanEncoder().encode(spans)  # type: ignore[arg-type]
+    assert b"hunter2" not in encoded
+    assert encoded.count(b"REDACTED") == 8  # three names, and each of the five above
+
+
+def test_hiding_secrets_keeps_the_number_of_what_did_not_fit_in() -> None:
+    tracer = TracerProvider(
+        span_limits=SpanLimits(
+            max_span_attributes=1, max_events=1, max_links=1, max_event_attributes=1, max_link_attributes=1
+        )
+    ).get_tracer("x")
+    span = tracer.start_span("full", attributes={"a": 1, "b": 2})
+    for _ in range(3):
+        span.add_event("event", {"a": 1, "b": 2})
+        span.add_link(span.get_span_context(), {"a": 1, "b": 2})
+    span.end()
+    assert isinstance(span, Span)
+    hidden = hide_secrets(span.readable())
+    assert (hidden.dropped_attributes, hidden.dropped_events, hidden.dropped_links) == (1, 2, 2)
+    assert (hidden.events[0].dropped_attributes, hidden.links[0].dropped_attributes) == (1, 1)
+
+
 def test_a_pattern_that_is_hidden_later_hides_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_more", None)
     taken: list[Span] = []
@@ -143,6 +183,16 @@ def test_a_pattern_that_is_hidden_later_hides_what_was_remembered(monkeypatch: p
     assert b"1234-5678" in encoder.encode(taken)
     redaction.hide(r"\d{4}-\d{4}")
     assert b"1234-5678" not in encoder.encode(taken)
+
+
+def test_a_pattern_hides_texts_that_no_rule_of_ours_would_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_more", None)
+    redaction.hide(r"\d{4}-\d{4}")
+    span = TracerProvider().get_tracer("x").start_span("pay 1234-5678", attributes={"card": "1234-5678"})
+    span.end()
+    assert isinstance(span, Span)
+    assert b"1234-5678" not in SpanEncoder().encode([span])
+    assert "1234-5678" not in hide_secrets(span.readable()).to_json()
 
 
 def test_equal_values_of_different_types_are_kept_apart() -> None:

@@ -176,6 +176,7 @@ def test_the_ini_may_name_it(server: Sentry, monkeypatch: pytest.MonkeyPatch) ->
     ("name", "held", "message"),
     [
         ("SENTRY_URL", "nothing", "SENTRY_URL: expected the DSN of a Sentry project"),
+        ("SENTRY_URL", "https://key@host:80x/1", "SENTRY_URL: expected the DSN of a Sentry project"),
         ("SENTRY_LEVEL", "LOUD", "SENTRY_LEVEL='LOUD': expected one of DEBUG, INFO"),
         ("SENTRY_TRACES_SAMPLE_RATE", "2", "SENTRY_TRACES_SAMPLE_RATE='2': expected a number from 0 to 1"),
     ],

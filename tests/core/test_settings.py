@@ -126,6 +126,13 @@ def test_a_statsd_address_that_cannot_be_parsed_is_refused_at_start(held: str) -
         Settings({"STATSD_ADDRESS": held}).section(options.StatsdSettings)
 
 
+def test_a_statsd_address_that_is_refused_tells_no_password() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings({"STATSD_ADDRESS": "http://user:hunter2@host:8125"}).section(options.StatsdSettings)
+    assert "hunter2" not in str(caught.value)
+    assert "unknown scheme 'http'" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "held", ["localhost", "localhost:8125", "[::1]:8125", "udp://127.0.0.1:9", "tcp://h:1", "unix:///run/statsd"]
 )

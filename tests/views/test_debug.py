@@ -17,6 +17,7 @@ from tests.core.application import Application
 
 SECRET = {"X-API-Key": "secret"}
 LEAK: list[Any] = []
+ECHO: list[Any] = []
 
 
 class Leaked:
@@ -28,14 +29,22 @@ def leak(request: Request) -> dict[str, Any]:
     return {"query": dict(request.params)}
 
 
+def echo(request: Request) -> dict[str, Any]:
+    ECHO.append(((request.matchdict or {})["path"], dict(request.params)))
+    return {}
+
+
 def configure(config: Configurator) -> None:
     config.add_route("leak", "/leak")
     config.add_view(leak, route_name="leak", renderer="json")
+    config.add_route("echo", "/{path:.*/1}")
+    config.add_view(echo, route_name="echo", renderer="json")
 
 
 @pytest.fixture
 def app() -> Application:
     LEAK.clear()
+    ECHO.clear()
     return Application({"c2c.base_path": "/c2c", "c2c.secret": "secret", "c2c.debug_view_enabled": "1"}, configure)
 
 
@@ -95,6 +104,12 @@ def test_the_growth_of_a_second_call_is_told(app: Application, url: str) -> None
 def test_growth_is_limited_to_the_types_that_grew_most(app: Application) -> None:
     found = app.http.get("/c2c/debug/memory_diff?path=/leak%3Fn%3D5000&limit=1", headers=SECRET).json
     assert found == [[f"{__name__}.Leaked", 10000, 5000]]
+
+
+@pytest.mark.parametrize("path", ["/é è/1?q=à b", "/%C3%A9%20%C3%A8/1?q=%C3%A0+b"])
+def test_a_path_of_any_letters_is_called(app: Application, path: str) -> None:
+    app.http.get("/c2c/debug/memory_diff", {"path": path}, headers=SECRET, status=200)
+    assert ECHO == [("é è/1", {"q": "à b"})] * 2
 
 
 @pytest.mark.parametrize("path", ["", "leak", "http://elsewhere/leak"])

@@ -21,6 +21,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 from pyramid.threadlocal import get_current_request
+from sqlalchemy.exc import ProgrammingError
 
 import c2cotel
 from c2cotel import SettingsError
@@ -191,6 +192,20 @@ def test_any_result_becomes_json_without_passwords(result: Any, shown: Any) -> N
     report = asked(application(checks), status=500)
     assert report["successes"]["it"] == {"result": shown}
     assert report["failures"]["fails"] == {"message": "no", "result": shown}
+
+
+def test_an_sql_error_that_another_one_quotes_shows_no_statement() -> None:
+    inner = str(ProgrammingError("SELECT private", {"name": "private"}, Exception("no such table")))
+
+    def checks(health_check: HealthCheck) -> None:
+        def quoting(_: Request) -> None:
+            raise JsonCheckException(f"no data: {inner}", {"error": inner})
+
+        health_check.add_custom_check("quoting", quoting)
+
+    text = "(builtins.Exception) no such table"
+    found = {"message": f"no data: {text}", "result": {"error": text}}
+    assert asked(application(checks), status=500)["failures"] == {"quoting": found}
 
 
 def test_what_is_no_result_at_all_is_a_failure_and_costs_no_other_check() -> None:

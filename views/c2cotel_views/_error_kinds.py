@@ -22,8 +22,8 @@ _LONGEST = 10_000
 _LONGEST_TRACE = 100_000
 """Characters of a stack trace; what is raised stands at its end."""
 _QUIET = frozenset({400, 401})
-_STATEMENT = re.compile(r"\s*\[SQL: .*", re.DOTALL)
-"""What SQLAlchemy adds to its errors."""
+_STATEMENT = "[SQL: "
+"""With this begins what SQLAlchemy adds to its errors."""
 
 _HELD = re.compile(r"""(?<=: )".*|(?<=value )"[^"]*"|'[^']*'""")
 """Where the first line of a database's error quotes a value, and not a name."""
@@ -66,9 +66,15 @@ def text_of(error: BaseException, *, all_of_it: bool = False) -> str:
     except Exception:  # noqa: BLE001  # an exception of the application may do anything
         text = ""
     if not all_of_it:
-        text = _STATEMENT.sub("", _without_values(error) or text)
+        text = without_statement(_without_values(error) or text)
     text = redaction.anywhere(text, values=not all_of_it)[:_LONGEST]
     return text or getattr(error, "title", None) or type(error).__name__
+
+
+def without_statement(text: str) -> str:
+    """The text up to what SQLAlchemy adds to its errors, wherever they are quoted."""
+    told, found, _ = text.partition(_STATEMENT)
+    return told.rstrip() if found else text
 
 
 def stack_trace(error: BaseException, *, values: bool) -> str:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from string import punctuation
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -142,7 +143,8 @@ def _path_of_url(request: Request) -> str:
 
 
 def _call(request: Request, path: str) -> None:
-    inner = Request.blank(path, environ=_server(request.environ))
+    # What a browser's form sends unescaped is escaped; everything else stays as it is.
+    inner = Request.blank(quote(path, safe=punctuation), environ=_server(request.environ))
     for name in ("HTTP_X_API_KEY", "HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_ACCEPT", "HTTP_HOST"):
         if name in request.environ:
             inner.environ[name] = request.environ[name]

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from c2cotel import redaction
+from c2cotel_views._error_kinds import without_statement
 
 _LONGEST = 10_000
 """Characters of a message."""
@@ -41,7 +42,7 @@ class JsonCheckException(Exception):  # noqa: N818  # its name is part of the co
 
 
 def as_json(value: Any, depth: int = 0) -> Any:
-    """The value made of what JSON has; everything else becomes its text. Passwords are hidden."""
+    """The value made of what JSON has; everything else becomes its text. Passwords and SQL are hidden."""
     if depth > _DEEPEST:
         return "…"
     if value is None or isinstance(value, (bool, int)):
@@ -79,4 +80,4 @@ def _key(name: Any) -> str:
 
 def _text(value: Any) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return redaction.anywhere(text.encode("utf-8", "replace").decode())
+    return redaction.anywhere(without_statement(text.encode("utf-8", "replace").decode()))
