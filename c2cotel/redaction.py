@@ -21,6 +21,8 @@ _PAIR = re.compile(rf"""(?<![\w.-])({_NAME}(?:\\*['"])?\s*[=:]\s*)({_VALUE})""",
 # greatest length, or a hostile text would take time that grows with the square of its own.
 _CREDENTIALS = re.compile(r"(?<=://)([^\s/@:?#]{0,256}):[^\s/?#]{0,4096}@")
 _DATABASE = re.compile(r"\b((?!https?:)[a-z][a-z0-9+.-]{0,40}://[^\s/@:?#]{0,256}):[^\s'\"]{0,4096}@", re.IGNORECASE)
+_DSN_KEY = re.compile(r"(?<=://)[0-9a-f]{32}(?=[:@])", re.IGNORECASE)
+"""The key of Sentry's in a DSN."""
 _PARAMETERS = re.compile(r"\[parameters: .*?(?:\](?=\s|$)|\Z)", re.DOTALL)
 """What SQLAlchemy adds to its errors; one that is cut off is hidden to its end."""
 _PIPELINE = re.compile(r"(Command # \d+ \(\w+)[^)]*\)?")
@@ -109,7 +111,7 @@ def rules() -> object:
 
 
 def _credentials(text: str) -> str:
-    return _CREDENTIALS.sub(rf"\1:{HIDDEN}@", _DATABASE.sub(rf"\1:{HIDDEN}@", text))
+    return _DSN_KEY.sub(HIDDEN, _CREDENTIALS.sub(rf"\1:{HIDDEN}@", _DATABASE.sub(rf"\1:{HIDDEN}@", text)))
 
 
 def _hide_value(pair: str) -> str:

@@ -101,6 +101,11 @@ def test_the_growth_of_a_second_call_is_told(app: Application, url: str) -> None
     assert all(delta > 0 for _, _, delta in found)
 
 
+def test_what_the_view_itself_needs_is_no_growth(app: Application) -> None:
+    found = app.http.get("/c2c/debug/memory_diff?path=/leak%3Fn%3D0", headers=SECRET).json
+    assert "collections.Counter" not in {kind for kind, _, _ in found}
+
+
 def test_growth_is_limited_to_the_types_that_grew_most(app: Application) -> None:
     found = app.http.get("/c2c/debug/memory_diff?path=/leak%3Fn%3D5000&limit=1", headers=SECRET).json
     assert found == [[f"{__name__}.Leaked", 10000, 5000]]

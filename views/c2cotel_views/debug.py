@@ -103,11 +103,11 @@ def memory_diff(request: Request) -> list[tuple[str, int, int]]:
     path = _path_of_url(request) if request.matchdict else PATH(request)
     if not path or not path.startswith("/"):
         raise refusal(HTTPBadRequest, f"path={path!r}: expected a path of this application, such as /api/hello?name=x")
-    _call(request, path)
-    before = _types()
-    _call(request, path)
-    growth = _types()
-    changes = ((kind, total, total - before.get(kind, 0)) for kind, total in growth.items())
+    before, after = Counter[str](), Counter[str]()  # both are there at both counts
+    for types in (before, after):
+        _call(request, path)
+        _count(types)
+    changes = ((kind, total, total - before[kind]) for kind, total in after.items())
     grown = sorted((change for change in changes if change[2] > 0), key=lambda change: (-change[2], change[0]))
     return grown[:limit]
 
@@ -167,9 +167,9 @@ def _nothing() -> None:
     return None
 
 
-def _types() -> Counter[str]:
+def _count(types: Counter[str]) -> None:
     gc.collect()
-    return Counter(map(_type_name, gc.get_objects()))
+    types.update(map(_type_name, gc.get_objects()))
 
 
 def _type_name(held: object) -> str:

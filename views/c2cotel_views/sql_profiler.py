@@ -63,7 +63,7 @@ class Profiler:
         except Exception as error:  # noqa: BLE001  # the application's statement has worked
             shown = redaction.anywhere(f"{type(error).__name__}: {error}")
             _logger.error(  # noqa: TRY400  # the statement's own error says it all
-                "No plan could be made: %s\nstatement:\n%s", shown, _pretty(statement)
+                "No plan could be made: %s\nstatement:\n%s", shown, redaction.anywhere(_pretty(statement))
             )
 
     def _explain(self, connection: Connection, statement: str, parameters: Any) -> None:
@@ -71,7 +71,7 @@ class Profiler:
             _logger.warning(
                 "%s has no EXPLAIN ANALYZE, only PostgreSQL; statement:\n%s",
                 connection.dialect.name,
-                _pretty(statement),
+                redaction.anywhere(_pretty(statement)),
             )
             return
         pool = connection.engine.pool.recreate()  # the same server, and never a connection that the application needs
@@ -85,11 +85,11 @@ class Profiler:
                     own.rollback()
         finally:
             pool.dispose()
-        pretty = _pretty(statement)
-        _logger.info("statement:\n%s\nparameters: %r\nplan:\n%s", pretty, parameters, plan)
+        pretty, values, plan = map(redaction.anywhere, (_pretty(statement), repr(parameters), plan))
+        _logger.info("statement:\n%s\nparameters: %s\nplan:\n%s", pretty, values, plan)
         span = trace.get_current_span()
         if span.is_recording():
-            attributes = {"db.query.text": pretty, "c2c.sql_profiler.parameters": repr(parameters)}
+            attributes = {"db.query.text": pretty, "c2c.sql_profiler.parameters": values}
             span.add_event("c2c.sql_profiler", {**attributes, "c2c.sql_profiler.plan": plan})
 
 
