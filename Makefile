@@ -1,5 +1,5 @@
 # Everything that is done with this repository: `make` alone lists it.
-# Needs Python 3.10 or newer and make; `make test` also node and npm, for the reference statsd server,
+# Needs Python 3.10 or newer and make; `make test` also curl, node and npm, for the reference statsd server,
 # collectd, and Chromium, for the pages.
 
 PYTHON ?= python3

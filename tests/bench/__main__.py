@@ -124,12 +124,17 @@ def _traces(added: dict[str, float]) -> float:
     return added["c2cotel traces + metrics"] / added["OpenTelemetry traces + metrics"]
 
 
+def _nanoseconds(module: str, n: int, env: dict[str, str]) -> dict[str, float]:
+    """CPU nanoseconds an operation of each kind that `tests.bench.kinds` serves in a module."""
+    worker = Worker(module, env=env)
+    rounds = [json.loads(worker.ask(n)) for _ in range(ROUNDS)]
+    worker.end()
+    return {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+
+
 def timers(env: dict[str, str]) -> None:
     """Nanoseconds of one timer, all in."""
-    worker = Worker("tests.bench.timers", env=env)
-    rounds = [json.loads(worker.ask(REQUESTS * 5)) for _ in range(ROUNDS)]
-    worker.end()
-    median = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+    median = _nanoseconds("tests.bench.timers", REQUESTS * 5, env)
     print("\nCPU ns an operation")
     for name, label in (
         ("timer", "stats.timer_context, drained and sent"),
@@ -142,10 +147,7 @@ def timers(env: dict[str, str]) -> None:
 
 def lines(env: dict[str, str]) -> None:
     """Nanoseconds of one measurement on its way to the wire, beside other clients that send the same lines."""
-    worker = Worker("tests.bench.lines", env=env)
-    rounds = [json.loads(worker.ask(REQUESTS * 5)) for _ in range(ROUNDS)]
-    worker.end()
-    median = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+    median = _nanoseconds("tests.bench.lines", REQUESTS * 5, env)
     print("\nCPU ns a measurement, sending included")
     for name, label in {
         "tagged": "the exporter, three tags",
@@ -162,10 +164,7 @@ def lines(env: dict[str, str]) -> None:
 
 def spans(env: dict[str, str]) -> None:
     """Nanoseconds of one span, and what a million leave behind."""
-    worker = Worker("tests.bench.spans", env=env)
-    rounds = [json.loads(worker.ask(REQUESTS * 5)) for _ in range(ROUNDS)]
-    worker.end()
-    median = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+    median = _nanoseconds("tests.bench.spans", REQUESTS * 5, env)
     print("\nCPU ns a span; on its thread as current span, every other one with six attributes")
     for name, nanoseconds in median.items():
         print(f"{name:40}{nanoseconds:8.0f}")
@@ -178,10 +177,7 @@ def spans(env: dict[str, str]) -> None:
 
 def logs(env: dict[str, str]) -> None:
     """Nanoseconds of one log record, from the call to the end of its line."""
-    worker = Worker("tests.bench.logs", env=env)
-    rounds = [json.loads(worker.ask(REQUESTS)) for _ in range(ROUNDS)]
-    worker.end()
-    median = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+    median = _nanoseconds("tests.bench.logs", REQUESTS, env)
     print("\nCPU ns a log record, the call included      outside  inside a request")
     labels = {
         "plain": "a plain formatter with %(asctime)s",

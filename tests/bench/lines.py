@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-import time
 from collections.abc import Callable
 
 from datadog.dogstatsd.base import DogStatsd
@@ -26,6 +23,8 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from statsd import StatsClient
+
+from tests.bench.kinds import serve
 
 _NAME = "checkout.duration"
 _TAGS = {"method": "card", "shop": "north", "status": "200"}
@@ -88,7 +87,7 @@ def main() -> None:
     """Serve commands until the standard input ends."""
     endpoint = os.environ["BENCH_STATSD"]
     host, port = endpoint.rsplit(":", 1)
-    kinds: dict[str, Callable[[int], None]] = {
+    kinds = {
         "tagged": _exported(StatsdMetricExporter(endpoint), _TAGS),
         "packed": _exported(StatsdMetricExporter(endpoint, pack_values=True), _TAGS),
         "recorded": _recorded(StatsdMetricExporter(endpoint)),
@@ -96,16 +95,7 @@ def main() -> None:
         "plain": _exported(StatsdMetricExporter(endpoint, flavor="etsy"), {}),
         "pipeline": _pipeline(host, int(port)),
     }
-    for work in kinds.values():
-        work(100)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        found = {}
-        for name, work in kinds.items():
-            before = time.process_time_ns()
-            work(int(line))
-            found[name] = (time.process_time_ns() - before) / int(line)
-        print(json.dumps(found), flush=True)
+    serve(kinds)
 
 
 if __name__ == "__main__":

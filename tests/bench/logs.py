@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +15,7 @@ from pyramid.threadlocal import manager
 from pythonjsonlogger.json import JsonFormatter as PythonJsonLogger
 
 from c2cotel.logs import JsonFormatter, PyramidCeeSysLogHandler
+from tests.bench.kinds import serve
 
 _PLAIN = "%(asctime)s %(levelname)-5.5s [%(name)s][%(threadName)s] %(message)s"
 _ALL = "%(asctime)s %(levelname)s %(name)s %(pathname)s %(lineno)d %(funcName)s %(process)d %(threadName)s %(message)s"
@@ -44,6 +42,18 @@ def _request() -> Any:
     return request
 
 
+def _inside(work: Callable[[int], None]) -> Callable[[int], None]:
+    """The same in a request."""
+    threadlocals = {"request": _request(), "registry": None}
+
+    def inside(n: int) -> None:
+        manager.push(threadlocals)
+        work(n)
+        manager.pop()
+
+    return inside
+
+
 def main() -> None:
     """Serve commands until the standard input ends."""
     host, port = os.environ["BENCH_STATSD"].rsplit(":", 1)
@@ -54,20 +64,8 @@ def main() -> None:
         "c2cotel CEE": _logger(PyramidCeeSysLogHandler((host, int(port)))),
         "python-json-logger": _logger(logging.StreamHandler(null), PythonJsonLogger(_ALL)),
     }
-    for work in kinds.values():
-        work(100)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        found = {}
-        for where in ("outside", "inside"):
-            if where == "inside":
-                manager.push({"request": _request(), "registry": None})
-            for name, work in kinds.items():
-                before = time.process_time_ns()
-                work(int(line))
-                found[f"{where} {name}"] = (time.process_time_ns() - before) / int(line)
-        manager.pop()
-        print(json.dumps(found), flush=True)
+    outside = {f"outside {name}": work for name, work in kinds.items()}
+    serve({**outside, **{f"inside {name}": _inside(work) for name, work in kinds.items()}})
 
 
 if __name__ == "__main__":

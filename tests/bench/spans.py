@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +21,7 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_OFF
 from c2cotel.otlp import SpanEncoder
 from c2cotel.queued import QueuedChannel, QueuedSpans, export_spans
 from c2cotel.tracing import LateSpanProcessor, Span, TracerProvider
+from tests.bench.kinds import serve
 
 _ATTRIBUTES: dict[str, str | int] = {
     "http.request.method": "GET",
@@ -133,17 +132,7 @@ def _memory() -> None:
 
 def main() -> None:
     """Serve commands until the standard input ends."""
-    kinds = _kinds()
-    for work in kinds.values():
-        work(1000)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        found = {}
-        for name, work in kinds.items():
-            before = time.process_time_ns()
-            work(int(line))
-            found[name] = (time.process_time_ns() - before) / int(line)
-        print(json.dumps(found), flush=True)
+    serve(_kinds())
 
 
 if __name__ == "__main__":

@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import sys
-import time
-from collections.abc import Callable
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import c2cotel
 from c2cotel import stats
+from tests.bench.kinds import serve
 
 _KEY = ["bench", "timer"]
 _ATTRIBUTES: dict[str, str | int] = {
@@ -52,17 +49,7 @@ def main() -> None:
         for _ in range(n):
             sock.send(b"bench.timer:12|ms")
 
-    kinds: dict[str, Callable[[int], None]] = {"timer": timers, "Histogram.record": records, "UDP send": sends}
-    for work in kinds.values():
-        work(1000)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        found = {}
-        for name, work in kinds.items():
-            before = time.process_time_ns()
-            work(int(line))
-            found[name] = (time.process_time_ns() - before) / int(line)
-        print(json.dumps(found), flush=True)
+    serve({"timer": timers, "Histogram.record": records, "UDP send": sends})
 
 
 if __name__ == "__main__":
