@@ -22,7 +22,7 @@ from c2cotel.errors import C2cotelError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from c2cotel.telemetry import Telemetry
+    from c2cotel.runtime.telemetry import Telemetry
 
 __all__ = ["C2cotelError", "SettingsError", "__version__", "includeme", "setup"]
 
@@ -43,9 +43,9 @@ def setup(config: Any = None, *, clock: Callable[[], float] | None = None) -> Te
     Raises:
         SettingsError: a setting cannot be used, or differs from what an earlier call fixed.
     """
-    from c2cotel import wiring  # noqa: PLC0415  # importing c2cotel must cost nothing
+    from c2cotel import _setup  # noqa: PLC0415  # importing c2cotel must cost nothing
 
-    return wiring.setup(config) if clock is None else wiring.setup(config, clock=clock)
+    return _setup.setup(config) if clock is None else _setup.setup(config, clock=clock)
 
 
 def includeme(config: Any) -> None:

@@ -249,13 +249,15 @@ def _forget_engine(session: RoutedSession, ended: SessionTransaction) -> None:
 
 def _prefixed(settings: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The settings below a prefix, not those of a longer prefix that begins alike."""
-    found = {name.removeprefix(f"{prefix}."): held for name, held in settings.items() if name.startswith(f"{prefix}.")}
-    return {name: held for name, held in found.items() if "." not in name}
+    options = {
+        name.removeprefix(f"{prefix}."): value for name, value in settings.items() if name.startswith(f"{prefix}.")
+    }
+    return {name: value for name, value in options.items() if "." not in name}
 
 
 def _engine(name: str, place: str, arguments: Mapping[str, Any]) -> Engine:
     url = _url(f"{place}url", arguments["url"])
-    options = {key: held for key, held in arguments.items() if key != "url"}
+    options = {key: value for key, value in arguments.items() if key != "url"}
     try:
         engine = engine_from_config({**options, "url": url}, prefix="")
     except _REFUSED as error:
@@ -266,23 +268,23 @@ def _engine(name: str, place: str, arguments: Mapping[str, Any]) -> Engine:
 
 def _culprit(place: str, url: URL, options: Mapping[str, Any]) -> str:
     """What SQLAlchemy, which does not say it, refuses: engines are cheap until they connect."""
-    for tried in ({}, *({key: held} for key, held in options.items())):
+    for tried in ({}, *({key: value} for key, value in options.items())):
         try:
             engine_from_config({**tried, "url": url}, prefix="")
         except _REFUSED:
-            key, held = next(iter(tried.items()), ("url", url.render_as_string(hide_password=True)))
+            key, value = next(iter(tried.items()), ("url", url.render_as_string(hide_password=True)))
             # These may hold a password in any form.
-            held = redaction.HIDDEN if key == "connect_args" else held
-            return redaction.anywhere(f"{place}{key}={held}")
+            value = redaction.HIDDEN if key == "connect_args" else value
+            return redaction.anywhere(f"{place}{key}={value}")
     return f"{place}*"
 
 
-def _url(setting: str, held: Any) -> URL:
+def _url(setting: str, text: Any) -> URL:
     try:
-        return make_url(held)
+        return make_url(text)
     except (ArgumentError, ValueError):
         # Not a URL, so nobody knows where in it the password ends.
-        shown = redaction.anywhere(re.sub(r":.*@", f":{redaction.HIDDEN}@", str(held), flags=re.DOTALL))
+        shown = redaction.anywhere(re.sub(r":.*@", f":{redaction.HIDDEN}@", str(text), flags=re.DOTALL))
         raise SettingsError(f"{setting}={shown!r}: expected {_URL_FORM}") from None
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import configparser
-import importlib
 import os
+import re
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from c2cotel.config.declare import Settings
+from c2cotel.config.settings import RunnerSettings
 from c2cotel.errors import SettingsError
-from c2cotel.options import RunnerSettings
-from c2cotel.settings import Settings
 
 DEFAULT = "/app/production.ini"
 """The file when nothing names one."""
@@ -53,10 +54,10 @@ def settings(file: str) -> tuple[dict[str, Any], str]:
     try:
         if section not in loader.get_sections():
             raise SettingsError(f"{file}: it has no section [{section}]")
-        found = dict(loader.get_settings(section, variables))
+        options = dict(loader.get_settings(section, variables))
     except configparser.Error as error:
         raise _explained(file, error) from None
-    return found, text
+    return options, text
 
 
 def set_up_logging(file: str) -> bool:
@@ -84,21 +85,39 @@ def _set_up_logging(file: str, loader: Any, variables: Mapping[str, str]) -> Non
 def _loader(file: str) -> tuple[Any, dict[str, str], str]:
     import plaster  # noqa: PLC0415  # an extra
 
-    held = Path(file.partition("#")[0])
+    ini_file = Path(file.partition("#")[0])
     try:
-        text = held.read_text(encoding="utf-8")
+        text = ini_file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(
-            f"{held}: {reason}. Expected the ini file of the application: name it in C2COTEL_CONFIG"
+            f"{ini_file}: {reason}. Expected the ini file of the application: name it in C2COTEL_CONFIG"
         ) from None
-    if "c2cwsgiutils" in text:  # the ini is read before the application has a chance to import it
-        importlib.import_module("c2cotel.compat")
     loader = plaster.get_loader(file, protocols=["wsgi"])
     try:
+        _prepare_names(text)
         return loader, variables(text, os.environ), text
     except configparser.Error as error:
         raise _explained(file, error) from None
+
+
+def _prepare_names(text: str) -> None:
+    """Load what gives the file the names of another library that it uses, such as `c2cotel.compat`.
+
+    The file is read before its application has a chance to import that.
+    """
+    values = [value for section in _parsed(text).values() for value in section.values()]
+    for entry_point in entry_points(group="c2cotel.ini_names"):
+        name = re.compile(rf"\b{re.escape(entry_point.name)}\b")
+        if any(name.search(value) for value in values):
+            entry_point.load()
+
+
+def _parsed(text: str) -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # as Paste has it
+    parser.read_string(text)
+    return parser
 
 
 def variables(text: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -107,9 +126,7 @@ def variables(text: str, environ: Mapping[str, str]) -> dict[str, str]:
     A variable that is named like an option of the file is left out: Paste would take the option for one of all sections
     and drop it.
     """
-    parser = configparser.RawConfigParser(strict=False)
-    parser.optionxform = str  # type: ignore[assignment, method-assign]  # as Paste has it
-    parser.read_string(text)
+    parser = _parsed(text)
     options = {option for section in parser.sections() for option in parser.options(section)}
     return {name: value.replace("%", "%%") for name, value in environ.items() if name not in options}
 

@@ -54,18 +54,18 @@ def _base(module: ModuleType, named: str) -> str:
     """The base class whose tables are drawn: the one that is named, or the only one there is."""
     from sqlalchemy import MetaData  # noqa: PLC0415  # an extra
 
-    def metadata(held: Any) -> Any:
-        found = getattr(held, "metadata", None)
-        return found if isinstance(held, type) and isinstance(found, MetaData) and found.tables else None
+    def metadata(candidate: Any) -> Any:
+        tables = getattr(candidate, "metadata", None)
+        return tables if isinstance(candidate, type) and isinstance(tables, MetaData) and tables.tables else None
 
     if named:
         if metadata(getattr(module, named, None)) is None:
             raise ValueError(f"{module.__name__}:{named}: expected a declarative base class with tables")
         return named
     bases: dict[int, str] = {}
-    for name, held in sorted(vars(module).items()):
-        if (found := metadata(held)) is not None:
-            bases.setdefault(id(found), name)
+    for name, candidate in sorted(vars(module).items()):
+        if (tables := metadata(candidate)) is not None:
+            bases.setdefault(id(tables), name)
     names = list(bases.values())
     if not names:
         raise ValueError(f"{module.__name__}: no model found, expected a module with classes of a declarative base")

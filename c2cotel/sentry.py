@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 from pyramid.threadlocal import get_current_request
 
-from c2cotel import redaction
+from c2cotel import redaction, state
+from c2cotel.config.settings import SentrySettings
 from c2cotel.errors import SettingsError
-from c2cotel.log_fields import message_of, request_fields
-from c2cotel.options import SentrySettings
-from c2cotel.sdk import is_suppressed
-from c2cotel.telemetry import Telemetry
+from c2cotel.logs.record import message_of, request_fields
+from c2cotel.otel.sdk_private import is_suppressed
+from c2cotel.runtime.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
@@ -30,10 +30,19 @@ if TYPE_CHECKING:
 _TWEEN = f"{__name__}.tween_factory"
 _FIRST_ERROR = 500
 _FLUSH_SECONDS = 2.0
-_TOLD_BY_TWEEN = "c2cotel_views.errors"
+_LOGGER_OF_ERRORS = "c2cotel_views.errors"
 """Logger of what the tween has sent already."""
 
-_on = False
+
+class _Sentry:
+    """Whether this process sends to Sentry."""
+
+    def __init__(self) -> None:
+        self.on = False
+
+    def reset(self) -> None:
+        """Send nothing, as before `setup`."""
+        self.on = False
 
 
 @contextmanager
@@ -52,7 +61,6 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
     Raises:
         SettingsError: a setting cannot be used, or sentry-sdk is not installed.
     """
-    global _on  # noqa: PLW0603  # a process has one Sentry
     settings = telemetry.settings.section(SentrySettings)
     if settings.url is None:
         return _nothing
@@ -88,11 +96,10 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
     client = sentry_sdk.get_client()
     for name, value in settings.tags.items():
         sentry_sdk.get_global_scope().set_tag(name, value)
-    _on = True
+    state.of(_Sentry).on = True
 
     def undo() -> None:
-        global _on  # noqa: PLW0603
-        _on = False
+        state.of(_Sentry).on = False
         client.close(timeout=_FLUSH_SECONDS)
         scope = sentry_sdk.get_global_scope()
         for name in settings.tags:
@@ -139,34 +146,34 @@ class _Filter:
     """
 
     def __init__(self, settings: SentrySettings) -> None:
-        self._excluded = (*settings.excludes, _TOLD_BY_TWEEN)
+        self._excluded = (*settings.excludes, _LOGGER_OF_ERRORS)
 
     def __call__(self, event: Event, hint: Hint) -> Event | None:
         logger = event.get("logger") or ""
         if is_suppressed() or any(logger == name or logger.startswith(f"{name}.") for name in self._excluded):
             return None
-        found: Any = event
+        changed: Any = event
         record: Any = hint.get("log_record")
-        if record is not None and "logentry" in found:  # a parameter alone does not say that it is a secret
-            found["logentry"] = {"message": str(record.msg), "formatted": message_of(record)}
+        if record is not None and "logentry" in changed:  # a parameter alone does not say that it is a secret
+            changed["logentry"] = {"message": str(record.msg), "formatted": message_of(record)}
         request = get_current_request()
         fields = request_fields()
         if "request_id" in fields:
-            found.setdefault("tags", {})["request_id"] = fields["request_id"]
+            changed.setdefault("tags", {})["request_id"] = fields["request_id"]
         if request is not None and fields:
-            found["request"] = {
+            changed["request"] = {
                 "method": fields.get("method"),
                 "url": f"{request.host_url}{fields.get('path', '')}",
                 "query_string": redaction.query(request.query_string),
             }
             if "matched_route" in fields:
-                found["transaction"] = fields["matched_route"]
+                changed["transaction"] = fields["matched_route"]
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
-            found.setdefault("contexts", {})["trace"] = {"type": "trace", **ids}
-            found.setdefault("tags", {})["trace_id"] = ids["trace_id"]
-        hidden: Event = _hidden(found)
+            changed.setdefault("contexts", {})["trace"] = {"type": "trace", **ids}
+            changed.setdefault("tags", {})["trace_id"] = ids["trace_id"]
+        hidden: Event = _hidden(changed)
         return hidden
 
 
@@ -174,21 +181,21 @@ def _hidden(value: Any) -> Any:
     if isinstance(value, str):
         return redaction.quickly(value)
     if isinstance(value, dict):
-        return {name: _of_name(name, held) for name, held in value.items()}
+        return {name: _of_name(name, inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_hidden(held) for held in value]
+        return [_hidden(inner) for inner in value]
     return value
 
 
-def _of_name(name: Any, held: Any) -> Any:
+def _of_name(name: Any, value: Any) -> Any:
     """A variable or a header; Sentry's own list knows a few names alone."""
-    if isinstance(held, str) and isinstance(name, str) and redaction.is_secret(name):
+    if isinstance(value, str) and isinstance(name, str) and redaction.is_secret(name):
         return redaction.HIDDEN
-    return _hidden(held)
+    return _hidden(value)
 
 
 def _capture(error: BaseException) -> None:
-    if not _on:
+    if not state.of(_Sentry).on:
         return
     import sentry_sdk  # noqa: PLC0415  # an extra
 

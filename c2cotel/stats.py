@@ -22,14 +22,21 @@ from typing import Any, Protocol
 
 from opentelemetry import trace
 
-from c2cotel import spans
-from c2cotel.instruments import KEY, USER_COUNTER, USER_GAUGE, USER_TIMER, Instrument
-from c2cotel.recorder import Recorder, Series
-from c2cotel.sdk import is_recording
+from c2cotel import state
+from c2cotel.delivery.once import Once
+from c2cotel.metrics.instruments import KEY, USER_COUNTER, USER_GAUGE, USER_TIMER, Instrument
+from c2cotel.metrics.recorder import Recorder, Series
+from c2cotel.otel.sdk_private import is_recording
+from c2cotel.tracing.child import child
 
 __all__ = ["Timer", "increment_counter", "outcome_timer_context", "set_gauge", "timer", "timer_context"]
 
 _logger = logging.getLogger(__name__)
+
+_TEXT = frozenset({str})
+_SIMPLE = frozenset({str, int, float, bool})
+_MOST_REMEMBERED = 20_000
+_MOST_COMPLAINTS = 1000
 
 Key = Sequence[Any]
 Tags = Mapping[str, Any] | None
@@ -42,30 +49,30 @@ def timer_context(key: Key, tags: Tags = None) -> Timing:
         key: parts of the name.
         tags: sent with it, whatever `STATSD_USE_TAGS` says.
     """
-    timing: Timing = _backend.timer_context(key, tags)
+    timing: Timing = _door.backend.timer_context(key, tags)
     return timing
 
 
 def outcome_timer_context(key: Key, tags: Tags = None) -> Timing:
     """Like `timer_context`, recorded in any case: under ``success`` or ``failure``, or with the tag ``success=1|0``."""
-    timing: Timing = _backend.outcome_timer_context(key, tags)
+    timing: Timing = _door.backend.outcome_timer_context(key, tags)
     return timing
 
 
 def timer(key: Key | None = None, tags: Tags = None) -> Timer:
     """Start a timer that `Timer.stop` ends; key and tags may be given here or there."""
-    started: Timer = _backend.timer(key, tags)
+    started: Timer = _door.backend.timer(key, tags)
     return started
 
 
 def set_gauge(key: Key, value: float, tags: Tags = None) -> None:
     """Set a gauge; its last value counts."""
-    _backend.set_gauge(key, value, tags)
+    _door.backend.set_gauge(key, value, tags)
 
 
 def increment_counter(key: Key, increment: float = 1, tags: Tags = None) -> None:
     """Add to a counter."""
-    _backend.increment_counter(key, increment, tags)
+    _door.backend.increment_counter(key, increment, tags)
 
 
 class Timing(ContextDecorator, ABC):
@@ -102,7 +109,7 @@ class Backend:
     ) -> None:
         self._recorder = recorder
         self._tagged = tagged
-        self._known: dict[Any, Series] = {}
+        self._remembered: dict[Any, Series] = {}
         self.clock = clock
         self.tracer = tracer
 
@@ -134,23 +141,22 @@ class Backend:
         """The series of a key and tags, whatever their types."""
         parts = (key,) if isinstance(key, (str, bytes)) else tuple(key)
         try:
-            identity = (instrument, parts, tuple(tags.items())) if tags else (instrument, parts)
-            found = self._known.get(identity)
+            identity: tuple[Any, ...] = (instrument, parts, tuple(tags.items())) if tags else (instrument, parts)
+            if not (_TEXT.issuperset(map(type, parts)) and (not tags or _TEXT.issuperset(map(type, tags.values())))):
+                # True == 1 == 1.0, and a member of an enumeration may equal its text: the types tell them apart.
+                identity += (*map(type, parts), *map(type, (tags or {}).values()))
+            series = self._remembered.get(identity)
         except TypeError:  # an unhashable part or tag value
             texts = {name: str(value) for name, value in (tags or {}).items() if value is not None}
             return self.series(instrument, tuple(map(str, parts)), texts)
-        if found is None:
-            plain = {_text(name): _text(value) for name, value in (tags or {}).items() if value is not None}
-            found = self._recorder.series(instrument, {**plain, KEY: tuple(map(_text, parts))})
+        if series is None:
+            labels = {_text(name): _text(value) for name, value in (tags or {}).items() if value is not None}
+            series = self._recorder.series(instrument, {**labels, KEY: tuple(map(_text, parts))})
             # Other objects are not kept alive: an exception would hold its whole stack.
             simple = all(value.__class__ in _SIMPLE for value in (*parts, *(tags or {}).values()))
-            if simple and not found.overflow and len(self._known) < _MOST_KNOWN:
-                self._known[identity] = found
-        return found
-
-
-_SIMPLE = frozenset({str, int, float, bool})
-_MOST_KNOWN = 20_000
+            if simple and not series.overflow and len(self._remembered) < _MOST_REMEMBERED:
+                self._remembered[identity] = series
+        return series
 
 
 def _text(part: Any) -> str:
@@ -190,12 +196,12 @@ class _TimerContext(Timing):
         if kind is None:
             self._backend.series(USER_TIMER, self._key, self._tags).record(duration)
 
-    def _start_span(self, tracer: trace.Tracer) -> spans.child | None:
+    def _start_span(self, tracer: trace.Tracer) -> child | None:
         if not is_recording():
             return None
         parts = (self._key,) if isinstance(self._key, (str, bytes)) else self._key
         attributes = {_text(name): _text(value) for name, value in (self._tags or {}).items()}
-        return spans.child(tracer, ".".join(map(_text, parts)), attributes)
+        return child(tracer, ".".join(map(_text, parts)), attributes)
 
 
 class _OutcomeTimerContext(_TimerContext):
@@ -267,14 +273,30 @@ class _Idle:
     increment_counter = set_gauge
 
 
-_IDLE = _Idle()
-_backend: Any = _IDLE
+class _Door:
+    """Where the functions of this module lead to.
+
+    Attributes:
+        backend: A `Backend` from `setup` to `close`, else one that does nothing.
+        complaints: Values that were refused.
+    """
+
+    def __init__(self) -> None:
+        self.backend: Any = _Idle()
+        self.complaints = Once(_MOST_COMPLAINTS)
+
+    def reset(self) -> None:
+        """Lead nowhere, as before `setup`."""
+        self.backend = _Idle()
+        self.complaints.reset()
+
+
+_door = state.of(_Door)
 
 
 def use(backend: Backend | None) -> None:
-    """Let the functions of this module go to a backend, or to none; for `setup`, `close` and tests."""
-    global _backend  # noqa: PLW0603  # the one process-wide name there is
-    _backend = _IDLE if backend is None else backend
+    """Let the functions of this module lead to a backend, or nowhere; for `setup`, `close` and tests."""
+    _door.backend = _Idle() if backend is None else backend
 
 
 def _number(key: Key, value: Any) -> float | None:
@@ -287,16 +309,7 @@ def _number(key: Key, value: Any) -> float | None:
             return number
     except (TypeError, ValueError, OverflowError):
         pass
-    _tell_once(key, value)
-    return None
-
-
-_told: set[str] = set()
-_MOST_TOLD = 1000
-
-
-def _tell_once(key: Key, value: Any) -> None:
     name = str(key)
-    if name not in _told and len(_told) < _MOST_TOLD:
-        _told.add(name)
-        _logger.error("%s: %r is not a finite number and is not recorded; told once", name, value)
+    if _door.complaints.first(name):
+        _logger.error("%s: %r is not a finite number and is not recorded (logged once)", name, value)
+    return None

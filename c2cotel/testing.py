@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from c2cotel.recorder import Series
-    from c2cotel.telemetry import Telemetry
+    from c2cotel.metrics.recorder import Series
+    from c2cotel.runtime.telemetry import Telemetry
 
 _LARGEST = 65_535
 """Bytes of the largest datagram that UDP carries."""
@@ -105,7 +105,7 @@ class Recorded:
     @property
     def spans(self) -> Sequence[ReadableSpan]:
         """Every span that has ended, secrets hidden."""
-        from c2cotel.spans import hide_secrets  # noqa: PLC0415  # slow
+        from c2cotel.tracing.redact import hide_secrets  # noqa: PLC0415  # slow
 
         return [hide_secrets(span) for span in self.exporter.get_finished_spans()]
 
@@ -117,23 +117,23 @@ class Recorded:
         self.exporter.clear()
 
     def attach(self, telemetry: Telemetry) -> None:
-        """Record what a telemetry measures; see `c2cotel.telemetry.starting`."""
+        """Record what a telemetry measures; see `c2cotel.runtime.telemetry.Running`."""
         self._telemetry = telemetry
         telemetry.recorder.add(self)
         if self._clock is not None:
             telemetry.clock = self._clock
 
     def fold(self, series: Series, values: Sequence[float]) -> None:
-        """See `c2cotel.recorder.Sink`."""
-        from c2cotel.instruments import KEY, PRIVATE  # noqa: PLC0415  # slow
+        """See `c2cotel.metrics.recorder.Sink`."""
+        from c2cotel.metrics.instruments import KEY, PRIVATE  # noqa: PLC0415  # slow
 
-        row, held = series.instrument, series.attributes
-        name = ".".join(map(str, held[KEY])) if row.users else row.name
-        public = {name: value for name, value in held.items() if name not in PRIVATE}
+        row, attributes = series.instrument, series.attributes
+        name = ".".join(map(str, attributes[KEY])) if row.users else row.name
+        public = {name: value for name, value in attributes.items() if name not in PRIVATE}
         self._measurements += [Measurement(name, row.kind.value, value, public) for value in values]
 
     def reset(self) -> None:
-        """See `c2cotel.recorder.Sink`."""
+        """See `c2cotel.metrics.recorder.Sink`."""
         self._measurements.clear()
 
     def close(self) -> None:
@@ -170,9 +170,10 @@ def recording(clock: Callable[[], float] | None = None) -> Iterator[Recorded]:
     Raises:
         RuntimeError: c2cotel runs already.
     """
-    from c2cotel import telemetry, wiring  # noqa: PLC0415  # slow
+    from c2cotel import state  # noqa: PLC0415  # slow
+    from c2cotel.runtime.telemetry import Running, running  # noqa: PLC0415  # slow
 
-    if wiring.running() is not None:
+    if running() is not None:
         raise RuntimeError(
             "c2cotel runs already in this process: call setup() inside of recording(), or close() its Telemetry first "
             "(fixtures: give c2cotel_recorded the scope of the application, by the ini option c2cotel_scope)"
@@ -182,8 +183,9 @@ def recording(clock: Callable[[], float] | None = None) -> Iterator[Recorded]:
         stack.callback(recorded.close)
         stack.enter_context(_changed(os.environ, recorded.address))
         stack.enter_context(_traced(recorded))
-        telemetry.starting.append(recorded.attach)
-        stack.callback(telemetry.starting.remove, recorded.attach)
+        starting = state.of(Running).starting
+        starting.append(recorded.attach)
+        stack.callback(starting.remove, recorded.attach)
         yield recorded
 
 
@@ -209,17 +211,17 @@ def _traced(recorded: Recorded) -> Iterator[None]:
     from opentelemetry.sdk.trace import TracerProvider, sampling  # noqa: PLC0415  # slow
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: PLC0415  # slow
 
-    from c2cotel.sdk import forget_global_providers  # noqa: PLC0415  # slow
+    from c2cotel.otel.sdk_private import forget_global_providers  # noqa: PLC0415  # slow
 
     installed = trace.get_tracer_provider()
-    own = None
+    own_provider = None
     if not isinstance(installed, TracerProvider):
-        installed = own = TracerProvider(sampler=sampling.ALWAYS_ON, shutdown_on_exit=False)
-        trace.set_tracer_provider(own)
+        installed = own_provider = TracerProvider(sampler=sampling.ALWAYS_ON, shutdown_on_exit=False)
+        trace.set_tracer_provider(own_provider)
     processor = SimpleSpanProcessor(recorded.exporter)
     installed.add_span_processor(processor)
     try:
         yield
     finally:
         processor.shutdown()
-        forget_global_providers(own, None)
+        forget_global_providers(own_provider, None)

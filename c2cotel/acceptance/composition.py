@@ -70,8 +70,8 @@ class Composition:
             subprocess.CalledProcessError: it failed; what it said on its standard error is in the output of the tests.
         """
         options: dict[str, Any] = {"cwd": self.cwd, "env": self._env, "text": True, **kwargs}
-        said: str = subprocess.check_output([*self.docker_compose, *args], **options)  # noqa: S603  # the test's own
-        return said
+        output: str = subprocess.check_output([*self.docker_compose, *args], **options)  # noqa: S603  # the test's own
+        return output
 
     def dc_try(self, args: Sequence[str], **kwargs: Any) -> None:
         """As `dc`, where a failure does not matter."""

@@ -205,10 +205,14 @@ def check_response(
     statuses: Sequence[int] = expected_status if isinstance(expected_status, tuple) else (expected_status,)
     _check(response.status_code in statuses, response, f"expected status {' or '.join(map(str, statuses))}")
     if cache_expected is not CacheExpected.DONT_CARE:
-        said = response.headers.get("Cache-Control", "")
+        cache_control = response.headers.get("Cache-Control", "")
         wanted = cache_expected is CacheExpected.YES
         word = "a cacheable" if wanted else "an uncacheable"
-        _check(_may_be_cached(said) is wanted, response, f"Cache-Control is {said!r}, expected {word} answer")
+        _check(
+            _may_be_cached(cache_control) is wanted,
+            response,
+            f"Cache-Control is {cache_control!r}, expected {word} answer",
+        )
 
 
 def _may_be_cached(cache_control: str) -> bool | None:

@@ -67,9 +67,9 @@ def retry_timeout(what: Callable[[], R], timeout: float = _TIMEOUT, interval: fl
     while True:
         reason: object
         try:
-            if found := what():
-                return found
-            reason = f"it returned {found!r}"
+            if result := what():
+                return result
+            reason = f"it returned {result!r}"
         except Exception as error:  # noqa: BLE001  # whatever it is, it may be gone the next time
             reason = f"{type(error).__name__}: {error}"
         if time.monotonic() + interval > deadline:

@@ -18,17 +18,37 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from c2cotel import state
 from c2cotel.broadcast._client import Store, connect
 from c2cotel.broadcast._local import LocalBroadcast
 from c2cotel.broadcast._port import Adapter, Handler, Handlers, as_json
-from c2cotel.options import BroadcastSettings
-from c2cotel.settings import Settings
+from c2cotel.config.declare import Settings
+from c2cotel.config.settings import BroadcastSettings
 
 __all__ = ["Store", "broadcast", "decorator", "store", "subscribe", "unsubscribe"]
 
-_handlers = Handlers()
-_adapter: Adapter = LocalBroadcast(_handlers)
-_store: Store | None = None
+
+class _Room:
+    """What the functions of this module need in a process.
+
+    Attributes:
+        handlers: Handlers of this process; they outlive adapters.
+        adapter: Carries messages.
+        store: The Redis that the processes share; None without one.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget handlers and adapter."""
+        self.handlers = Handlers()
+        self.leave()
+
+    def leave(self) -> None:
+        """Reach this process alone, as before `setup`."""
+        self.adapter: Adapter = LocalBroadcast(self.handlers)
+        self.store: Store | None = None
 
 
 def broadcast(
@@ -49,7 +69,9 @@ def broadcast(
     Raises:
         TypeError: JSON cannot hold the parameters.
     """
-    return _adapter.broadcast(channel, as_json(params or {}), expect_answers=expect_answers, timeout=timeout)
+    return state.of(_Room).adapter.broadcast(
+        channel, as_json(params or {}), expect_answers=expect_answers, timeout=timeout
+    )
 
 
 def subscribe(channel: str, callback: Handler) -> None:
@@ -59,12 +81,12 @@ def subscribe(channel: str, callback: Handler) -> None:
         channel: any text.
         callback: called with the parameters by name, by some thread; returns what JSON can hold.
     """
-    _handlers.add(channel, callback)
+    state.of(_Room).handlers.add(channel, callback)
 
 
 def unsubscribe(channel: str) -> None:
     """Let nobody in this process handle a channel."""
-    _handlers.remove(channel)
+    state.of(_Room).handlers.remove(channel)
 
 
 def decorator(
@@ -93,12 +115,12 @@ def decorator(
 
 def store() -> Store | None:
     """The Redis that the processes of this service share; None without one, and before `setup`."""
-    return _store
+    return state.of(_Room).store
 
 
 def serve() -> None:
     """Say that this process answers requests; the Pyramid instrumentation does."""
-    _adapter.serve()
+    state.of(_Room).adapter.serve()
 
 
 def start(settings: Settings) -> Callable[[], None]:
@@ -107,19 +129,20 @@ def start(settings: Settings) -> Callable[[], None]:
     Raises:
         SettingsError: a setting cannot be used as it is.
     """
-    global _adapter, _store  # noqa: PLW0603  # a process has one telemetry
     connected = connect(settings.section(BroadcastSettings))
     if connected is None:
         return _nothing
     from c2cotel.broadcast._redis import RedisBroadcast  # noqa: PLC0415  # most processes have no Redis
 
-    _store, listening = connected
-    _adapter = used = RedisBroadcast(_handlers, _store, listening)
+    room = state.of(_Room)
+    room.store, listening = connected
+    adapter = RedisBroadcast(room.handlers, room.store, listening)
+    room.adapter = adapter
+    adapter.start()
 
     def end() -> None:
-        global _adapter, _store
-        _adapter, _store = LocalBroadcast(_handlers), None
-        used.close()
+        room.leave()
+        adapter.close()
 
     return end
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from c2cotel import redaction
+from c2cotel.config.settings import BroadcastSettings
 from c2cotel.errors import SettingsError
-from c2cotel.options import BroadcastSettings
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -83,8 +83,8 @@ def _client(settings: BroadcastSettings, **ours: Any) -> Redis:
         raise SettingsError(
             redaction.anywhere(f"C2C_REDIS_OPTIONS, C2C_REDIS_URL: refused by the redis client: {error}")
         ) from None
-    known: Redis = client
-    return known
+    checked_client: Redis = client
+    return checked_client
 
 
 def _name(settings: BroadcastSettings) -> str:

@@ -35,16 +35,16 @@ class Outage:
     def begins(self, error: BaseException) -> None:
         """Something failed."""
         with self._lock:
-            told, self.lasts = self.lasts, True
-        if not told:
+            logged, self.lasts = self.lasts, True
+        if not logged:
             reason = redaction.anywhere(f"{type(error).__name__}: {error}")
-            _logger.warning("Redis is away, only this process is concerned by broadcasts: %s (told once)", reason)
+            _logger.warning("Redis is away, only this process is concerned by broadcasts: %s (logged once)", reason)
 
     def ends(self) -> None:
         """It works."""
         with self._lock:
-            told, self.lasts = self.lasts, False
-        if told:
+            logged, self.lasts = self.lasts, False
+        if logged:
             _logger.info("Redis is back, broadcasts reach every process again")
 
 

@@ -34,19 +34,19 @@ class Handlers:
     """The handlers of this process, one a channel."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Handler] = {}
+        self._by_channel: dict[str, Handler] = {}
 
     def add(self, channel: str, handler: Handler) -> None:
         """Let a handler serve a channel; it takes the place of the one before."""
-        self._known[channel] = handler
+        self._by_channel[channel] = handler
 
     def remove(self, channel: str) -> None:
         """Let nobody serve a channel."""
-        self._known.pop(channel, None)
+        self._by_channel.pop(channel, None)
 
     def answers(self, channel: str, params: Mapping[str, Any]) -> list[Any]:
         """What this process answers: nothing without a handler, None if the handler fails."""
-        handler = self._known.get(channel)
+        handler = self._by_channel.get(channel)
         if handler is None:
             return []
         try:
@@ -66,7 +66,7 @@ def as_json(params: Mapping[str, Any]) -> dict[str, Any]:
         TypeError: JSON cannot hold them.
     """
     try:
-        found: dict[str, Any] = json.loads(json.dumps(dict(params)))
+        parsed: dict[str, Any] = json.loads(json.dumps(dict(params)))
     except (TypeError, ValueError) as error:
         raise TypeError(f"params={params!r}: expected what JSON can hold ({error})") from None
-    return found
+    return parsed

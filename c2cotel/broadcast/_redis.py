@@ -19,10 +19,11 @@ from uuid import uuid4
 
 from opentelemetry import context, propagate
 
-from c2cotel.background import forks
 from c2cotel.broadcast._client import Store
 from c2cotel.broadcast._listener import Listener, Outage
 from c2cotel.broadcast._port import Handlers
+from c2cotel.delivery.forks import forks
+from c2cotel.delivery.once import Once
 
 _logger = logging.getLogger(__package__)
 
@@ -47,6 +48,9 @@ class RedisBroadcast:
         self._messages = store.key("messages")
         self._serving = False
         self._begin()
+
+    def start(self) -> None:
+        """Begin to listen."""
         forks.watch(self)
         self._listener.start()
 
@@ -57,18 +61,18 @@ class RedisBroadcast:
         deadline = time.monotonic() + timeout
         self._listener.start()
         listening = self._listener.wait_subscribed(min(timeout, _WHILE_AWAY if self._outage.lasts else _PATIENCE))
-        known_as, replies = uuid4().hex, SimpleQueue[Any]()
+        message_id, replies = uuid4().hex, SimpleQueue[Any]()
         carrier: dict[str, str] = {}
         propagate.inject(carrier)
         message = {
-            "id": known_as,
-            "from": self._own,
+            "id": message_id,
+            "from": self._answer_channel,
             "channel": channel,
             "params": params,
             "answers": expect_answers,
             "trace": carrier,
         }
-        self._waiting[known_as] = replies
+        self._waiting[message_id] = replies
         try:
             reached = self._publish(self._messages, message)
             ours = self._handlers.answers(channel, params)
@@ -76,7 +80,7 @@ class RedisBroadcast:
                 return None
             return ours + _collect(replies, reached, deadline, listening=listening)
         finally:
-            del self._waiting[known_as]
+            del self._waiting[message_id]
 
     def serve(self) -> None:
         """See `Adapter`."""
@@ -105,12 +109,12 @@ class RedisBroadcast:
             self._listener.start()
 
     def _begin(self) -> None:
-        self._own = self.store.key(f"answers_{uuid4().hex}")
+        self._answer_channel = self.store.key(f"answers_{uuid4().hex}")
         self._waiting: dict[str, SimpleQueue[Any]] = {}
         self._lines = _Lines(self._answer)
         self._outage = Outage()
-        self._told = False
-        channels = (self._messages, self._own)
+        self._complaints = Once()
+        channels = (self._messages, self._answer_channel)
         self._listener = Listener(self._listening, channels, self._hear, self._lose, self._outage)
 
     def _publish(self, channel: str, message: Mapping[str, Any]) -> int:
@@ -130,19 +134,18 @@ class RedisBroadcast:
     def _hear(self, channel: str, content: bytes) -> None:
         try:
             message = json.loads(content)
-            if channel == self._own:
+            if channel == self._answer_channel:
                 replies = self._waiting.get(message["id"])
                 if replies is not None:
                     replies.put(list(message["answers"]))
-            elif message["from"] != self._own:
+            elif message["from"] != self._answer_channel:
                 _check(message, self.store.prefix)
                 self._lines.put(message["channel"], message)
             elif (replies := self._waiting.get(message["id"])) is not None:
                 replies.put(_OURSELVES)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            if not self._told:
-                self._told = True
-                _logger.warning("A message on %s is none of ours and ignored; told once: %r", channel, error)
+            if self._complaints.first("message"):
+                _logger.warning("A message on %s is none of ours and ignored (logged once): %r", channel, error)
 
     def _answer(self, message: dict[str, Any]) -> None:
         token = context.attach(propagate.extract(message["trace"]))

@@ -8,8 +8,8 @@ from io import TextIOWrapper
 
 import click
 
+from c2cotel.config.parsers import seconds
 from c2cotel.errors import SettingsError
-from c2cotel.settings import seconds
 
 _NEEDED = {
     "gunicorn": "gunicorn",

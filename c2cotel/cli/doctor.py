@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from c2cotel import doctor, ini
+from c2cotel.config.declare import Settings
 from c2cotel.errors import SettingsError
-from c2cotel.settings import Settings
 
 
 @click.command()
@@ -26,15 +26,15 @@ def command(ctx: click.Context, file: str | None, no_connect: bool, as_json: boo
     harms an application: run it where the application runs, with its environment. The statsd server is sent one
     counter, c2cotel.doctor. The exit code is 1 if there is a problem.
     """
-    held: dict[str, Any] = {}
+    ini_settings: dict[str, Any] = {}
     text = ""
     file = file or _named()
     if file is not None:
         try:
-            held, text = ini.settings(file)
+            ini_settings, text = ini.settings(file)
         except (SettingsError, ImportError) as error:
             raise click.ClickException(str(error)) from None
-    report = doctor.examine(Settings(os.environ, held), ini_text=text, connect=not no_connect)
+    report = doctor.examine(Settings(os.environ, ini_settings), ini_text=text, connect=not no_connect)
     if as_json:
         click.echo(json.dumps(doctor.as_json(report), indent=2))
     else:

@@ -32,12 +32,12 @@ def command(commit: tuple[str, ...], output: Path) -> None:
 
 def packages() -> dict[str, str]:
     """The version of each distribution that is installed; the first one found wins, as in an import."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for distribution in distributions():
         name = distribution.metadata["Name"]
         if name:
-            found.setdefault(name, distribution.version)
-    return found
+            versions.setdefault(name, distribution.version)
+    return versions
 
 
 def _write(output: Path, text: str) -> None:

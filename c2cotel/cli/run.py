@@ -15,8 +15,8 @@ from types import FrameType
 import click
 
 from c2cotel import ini
-from c2cotel.options import RunnerSettings
-from c2cotel.settings import Settings
+from c2cotel.config.declare import Settings
+from c2cotel.config.settings import RunnerSettings
 
 _PAUSE = 1.0
 """Seconds between a server that died and the next one."""

@@ -13,9 +13,9 @@ import click
 from click.termui import progressbar
 
 from c2cotel import redaction, stats
+from c2cotel.config.declare import unless_set
 from c2cotel.errors import SettingsError
-from c2cotel.sdk import suppressed
-from c2cotel.settings import unless_set
+from c2cotel.otel.sdk_private import suppressed
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -122,10 +122,10 @@ class _Run:
         from sqlalchemy import inspect  # noqa: PLC0415  # an extra
 
         inspector = inspect(connection)
-        known = inspector.get_schema_names()
+        existing = inspector.get_schema_names()
         for schema in dict.fromkeys(schemas):
-            if schema not in known:
-                self._fail([schema], f"There is no schema {schema}", f"expected one of {', '.join(known)}")
+            if schema not in existing:
+                self._fail([schema], f"There is no schema {schema}", f"expected one of {', '.join(existing)}")
                 continue
             for table in sorted(inspector.get_table_names(schema=schema)):
                 what = f"The table {schema}.{table} cannot be measured"
@@ -140,8 +140,8 @@ class _Run:
         self._report(["count", schema, table], rows.scalar_one())
         size = _SIZES.get(connection.dialect.name)
         if size is not None:
-            found = connection.execute(text(size), {"name": name, "schema": schema, "table": table}).scalar()
-            self._report(["size", schema, table], found or 0)
+            size_in_bytes = connection.execute(text(size), {"name": name, "schema": schema, "table": table}).scalar()
+            self._report(["size", schema, table], size_in_bytes or 0)
 
     def _extras(self, connection: Connection, extras: Iterable[str]) -> Iterator[tuple[list[str], str, Any]]:
         for number, extra in enumerate(extras, start=1):

@@ -13,8 +13,8 @@ from typing import Any
 import click
 from opentelemetry.exporter.statsd import parse_endpoint
 
-from c2cotel.statsd_lines import TYPES, BadLine, Line, decode
-from c2cotel.statsd_table import Table
+from c2cotel.tap.lines import TYPES, BadLine, Line, decode
+from c2cotel.tap.table import Table
 
 # The largest datagram that UDP carries.
 _LARGEST = 65535

@@ -20,7 +20,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from c2cotel.settings import unless_set
+from c2cotel.config.declare import unless_set
 
 OLD = "c2cwsgiutils"
 MODULES = {
@@ -87,9 +87,9 @@ class _Alias(Loader):
         self._name = name
 
     def exec_module(self, module: ModuleType) -> None:
-        known = importlib.import_module(self._name)
+        target = importlib.import_module(self._name)
         # The import statement takes what stands here, and the other module keeps its own name and spec.
-        sys.modules[module.__name__] = known
+        sys.modules[module.__name__] = target
 
 
 def adopt_loggers() -> None:
@@ -97,9 +97,9 @@ def adopt_loggers() -> None:
     for ours, theirs in _LOGGERS.items():
         logger = logging.getLogger(ours)
         logger.parent = logging.getLogger(theirs)
-    for name, known in logging.root.manager.loggerDict.items():
-        if name.partition(".")[0] in _LOGGERS and isinstance(known, logging.Logger):
-            known.disabled = False
+    for name, existing in logging.root.manager.loggerDict.items():
+        if name.partition(".")[0] in _LOGGERS and isinstance(existing, logging.Logger):
+            existing.disabled = False
 
 
 def _turn_on() -> None:

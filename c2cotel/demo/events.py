@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from c2cotel.statsd_lines import BadLine, Line
+from c2cotel.tap.lines import BadLine, Line
 
 
 @dataclass(frozen=True)

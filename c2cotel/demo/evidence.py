@@ -8,7 +8,7 @@ from typing import Any
 
 from c2cotel.demo.events import Answered, Datagram, Output, Span
 from c2cotel.demo.traffic import Probe
-from c2cotel.statsd_lines import BadLine, Line
+from c2cotel.tap.lines import BadLine, Line
 
 # Lines: the tracebacks of a worker and of gunicorn after it.
 _TAIL = 80
@@ -104,14 +104,14 @@ class Evidence:
     def missing(self) -> list[str]:
         """What did not arrive; empty when all three did."""
         wanted = f"the trace id {self.probe.trace_id}"
-        found = []
+        absent = []
         if not self.lines:
-            found.append("statsd lines" + (f" ({len(self.bad_lines)} bad ones came)" if self.bad_lines else ""))
+            absent.append("statsd lines" + (f" ({len(self.bad_lines)} bad ones came)" if self.bad_lines else ""))
         if not self.log_line:
-            found.append(f"a JSON log line with {wanted} ({self.log_lines} came without it)")
+            absent.append(f"a JSON log line with {wanted} ({self.log_lines} came without it)")
         if not self.root:
-            found.append(f"a span with {wanted} ({self.spans} others came)")
-        return found
+            absent.append(f"a span with {wanted} ({self.spans} others came)")
+        return absent
 
     def output_tail(self) -> list[str]:
         """The last that gunicorn and the application said apart from JSON lines."""

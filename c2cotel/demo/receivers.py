@@ -15,7 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from c2cotel.demo.events import Datagram, Metrics, Put, Span, Spans
-from c2cotel.statsd_lines import decode
+from c2cotel.tap.lines import decode
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -11,14 +11,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
 
+from c2cotel.config.declare import Settings
+from c2cotel.config.settings import APPLICATION, PROCESS
 from c2cotel.demo.events import Answered, Datagram, Ended, Event, Metrics, Output, Spans, Stop
 from c2cotel.demo.evidence import Evidence
 from c2cotel.demo.receivers import OtlpReceiver, StatsdReceiver
 from c2cotel.demo.screen import Screen
 from c2cotel.demo.server import Server, environment
 from c2cotel.demo.traffic import Probe, Traffic
-from c2cotel.options import APPLICATION, PROCESS
-from c2cotel.settings import Settings
 
 _START_UP = 30.0
 # Statsd lines are printed for this long, or for this share of a short run, before the log line and the spans are.
@@ -81,7 +81,7 @@ class _Run:
         self._started: float | None = None
         self._next_summary = 0.0
         self._live_lines = 0
-        self._told = False
+        self._reported = False
         self._staying = False
 
     def follow(self) -> int:
@@ -149,7 +149,7 @@ class _Run:
             return 0 if self._screen.verdict(self._evidence) else 1
         if passed >= self._live:
             self._tell_if_complete()
-        if not self._told and passed >= _LATE and not self._staying:
+        if not self._reported and passed >= _LATE and not self._staying:
             self._screen.verdict(self._evidence)
             self._stay()
         if self._staying and passed >= self._next_summary:
@@ -158,8 +158,8 @@ class _Run:
         return None
 
     def _tell_if_complete(self) -> None:
-        if not self._told and self._evidence.complete:
-            self._told = True
+        if not self._reported and self._evidence.complete:
+            self._reported = True
             self._screen.metrics(self._evidence.metrics)
             self._screen.one_request(self._evidence)
             self._screen.others(self._evidence)

@@ -10,7 +10,7 @@ import click
 from c2cotel.demo.events import Span
 from c2cotel.demo.evidence import Evidence
 from c2cotel.demo.server import BASE_PATH, WORKERS
-from c2cotel.statsd_lines import Line
+from c2cotel.tap.lines import Line
 
 _MARGIN = "  "
 _NAME_WIDTH = 26
@@ -61,10 +61,10 @@ class Screen:
 
     def metrics(self, names: Iterable[str]) -> None:
         """The same measurements, the other way."""
-        known = ", ".join(sorted(names))
-        if known:
+        listed = ", ".join(sorted(names))
+        if listed:
             self._say("The same measurements arrive over OTLP as the metrics")
-            self._say(_MARGIN + known)
+            self._say(_MARGIN + listed)
 
     def one_request(self, evidence: Evidence) -> None:
         """The log line and the spans of one request."""

@@ -32,16 +32,16 @@ _GRACE = 3
 _PATIENCE = 8.0
 
 
-def environment(own: Mapping[str, str], *, statsd: str, otlp: str, folder: Path) -> dict[str, str]:
+def environment(variables: Mapping[str, str], *, statsd: str, otlp: str, folder: Path) -> dict[str, str]:
     """The environment of the application.
 
     Args:
-        own: of this process; what it says of c2cotel counts, but for where things are sent.
+        variables: Environment of this process; its settings of c2cotel apply, except where data is sent.
         statsd: ``host:port`` of the statsd receiver.
         otlp: base URL of the OTLP receiver.
         folder: for the database.
     """
-    kept = {name: value for name, value in own.items() if not name.startswith(_TAKEN_OUT)}
+    kept = {name: value for name, value in variables.items() if not name.startswith(_TAKEN_OUT)}
     # Shorter than by default, so that nobody waits.
     defaults = {
         "OTEL_SERVICE_NAME": "guest-book",
@@ -134,14 +134,14 @@ def _command(descriptor: int) -> list[str]:
     command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{descriptor}", "--workers", str(WORKERS)]
     command += ["--worker-class", "gthread", "--threads", "4", "--graceful-timeout", str(_GRACE)]
     # Newer gunicorn puts a socket into the home directory, one for all that run: ours must not disturb another.
-    if any("--no-control-socket" in (known.cli or ()) for known in KNOWN_SETTINGS):
+    if any("--no-control-socket" in (setting.cli or ()) for setting in KNOWN_SETTINGS):
         command.append("--no-control-socket")
     return [*command, "c2cotel.demo.application:main()"]
 
 
 def _json_object(text: str) -> dict[str, object] | None:
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return parsed if isinstance(parsed, dict) else None

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from c2cotel.config.declare import Settings
 from c2cotel.doctor._effective import effective, unreadable
 from c2cotel.doctor._hazards import hazards
 from c2cotel.doctor._names import misspelt
 from c2cotel.doctor._report import Effective, Problem, Report
 from c2cotel.doctor._servers import unreachable
-from c2cotel.settings import Settings
 
 __all__ = ["Effective", "Problem", "Report", "as_json", "examine"]
 

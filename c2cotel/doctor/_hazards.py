@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from typing import Any, NoReturn, TypeVar
 
+from c2cotel.config.declare import Settings
+from c2cotel.config.settings import ApplicationSettings, OtelSettings, RunnerSettings, SentrySettings, StatsdSettings
 from c2cotel.doctor._report import Problem
 from c2cotel.errors import SettingsError
-from c2cotel.options import ApplicationSettings, OtelSettings, RunnerSettings, SentrySettings, StatsdSettings
-from c2cotel.selection import exporter_factory, exporter_names
-from c2cotel.settings import Settings
+from c2cotel.runtime.exporters import exporter_factory, exporter_names
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ def _exporters(settings: Settings) -> Iterator[Problem]:
     from opentelemetry.sdk.metrics.export import MetricExporter  # noqa: PLC0415  # slow to import
     from opentelemetry.sdk.trace.export import SpanExporter  # noqa: PLC0415  # slow to import
 
-    from c2cotel.otlp_logs import EXPORTER  # noqa: PLC0415  # slow to import
+    from c2cotel.logs.export import EXPORTER  # noqa: PLC0415  # slow to import
 
     bases: list[tuple[Any, type[Any]]] = [("traces", SpanExporter), ("metrics", MetricExporter), ("logs", EXPORTER)]
     for signal, base in bases:

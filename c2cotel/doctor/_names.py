@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 
+from c2cotel.config.declare import Settings, declarations
+from c2cotel.config.settings import APPLICATION, PROCESS, RunnerSettings
 from c2cotel.doctor._report import Problem
-from c2cotel.options import APPLICATION, PROCESS, RunnerSettings
-from c2cotel.settings import Settings, declarations
 
 _NEAR = 0.84
 """How alike two names are of which one is the other misspelt; `difflib.SequenceMatcher.ratio`."""
@@ -40,12 +40,14 @@ def misspelt(settings: Settings, ini_text: str) -> Iterator[Problem]:
     """
     every = [declared for section in (*APPLICATION, *PROCESS, RunnerSettings) for _, declared in declarations(section)]
     families = tuple(declared.env.removesuffix("{NAME}") for declared in every if "{NAME}" in declared.env)
-    known = {declared.env for declared in every if "{NAME}" not in declared.env} | _OTHERS | set(_opentelemetrys())
-    own = set(re.findall(r"%\((\w+)\)s", ini_text))
+    declared_names = (
+        {declared.env for declared in every if "{NAME}" not in declared.env} | _OTHERS | set(_opentelemetrys())
+    )
+    used_by_ini = set(re.findall(r"%\((\w+)\)s", ini_text))
     for name in sorted(settings.environ):
-        if name in known or name in own or name.startswith((*families, *_OTHER_FAMILIES)):
+        if name in declared_names or name in used_by_ini or name.startswith((*families, *_OTHER_FAMILIES)):
             continue
-        if _PREFIX.match(name) and (near := _nearest(name.upper(), known)):
+        if _PREFIX.match(name) and (near := _nearest(name.upper(), declared_names)):
             yield Problem(name, f"no setting has this name: is {near} meant?")
     known_in_ini = {name for declared in every for name in declared.ini}
     for name in sorted(settings.ini):
@@ -67,5 +69,5 @@ def _opentelemetrys() -> Iterator[str]:
                 yield value
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=_NEAR)), None)
+def _nearest(name: str, candidates: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, sorted(candidates), n=1, cutoff=_NEAR)), None)

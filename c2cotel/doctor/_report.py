@@ -54,11 +54,11 @@ class Report:
     problems: tuple[Problem, ...]
 
 
-def shown(name: str, held: str) -> str:
+def shown(name: str, value: str) -> str:
     """The value of a setting without what is secret in it."""
     upper = name.upper()
     if upper.endswith(("SECRET", "_HEADERS", "PASSWORD", "TOKEN")):
         return redaction.HIDDEN
     # The user of a DSN is its key.
-    text = _USER.sub(redaction.HIDDEN, held) if "SENTRY" in upper else held
+    text = _USER.sub(redaction.HIDDEN, value) if "SENTRY" in upper else value
     return redaction.anywhere(text)

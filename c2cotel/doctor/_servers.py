@@ -16,13 +16,13 @@ from opentelemetry.exporter.statsd import StreamLink, UnixDatagramLink, parse_en
 
 from c2cotel import redaction
 from c2cotel.broadcast._client import connect
+from c2cotel.config.declare import Settings
+from c2cotel.config.settings import BroadcastSettings, OtelSettings, StatsdSettings
 from c2cotel.doctor._hazards import readable
 from c2cotel.doctor._report import Problem, shown
 from c2cotel.errors import SettingsError
-from c2cotel.options import BroadcastSettings, OtelSettings, StatsdSettings
-from c2cotel.sdk import suppressed
-from c2cotel.selection import exporter_names
-from c2cotel.settings import Settings
+from c2cotel.otel.sdk_private import suppressed
+from c2cotel.runtime.exporters import exporter_names
 
 _PATIENCE = 3.0
 """Seconds that one server has to answer."""
@@ -84,10 +84,10 @@ def _probes(settings: Settings) -> Iterator[Probe]:
     redis = readable(settings, BroadcastSettings)
     if redis is not None and (redis.redis_url or redis.sentinels):
         yield "C2C_REDIS_SENTINELS" if redis.sentinels else "C2C_REDIS_URL", lambda: _redis(redis)
-    for name, held in settings.ini.items():
-        scheme = str(held).partition("://")[0].partition("+")[0]
-        if name.endswith(".url") and "://" in str(held) and scheme in _DATABASES:
-            yield name, _database(str(held))
+    for name, value in settings.ini.items():
+        scheme = str(value).partition("://")[0].partition("+")[0]
+        if name.endswith(".url") and "://" in str(value) and scheme in _DATABASES:
+            yield name, _database(str(value))
 
 
 _Signal = Literal["traces", "metrics", "logs"]
@@ -95,9 +95,9 @@ _SIGNALS: tuple[_Signal, ...] = ("traces", "metrics", "logs")
 
 
 def _otlp(otel: OtelSettings, signal: _Signal) -> Probe:
-    own: str | None = getattr(otel, f"{signal}_endpoint")
-    variable = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT" if own else "OTEL_EXPORTER_OTLP_ENDPOINT"
-    url = own or f"{(otel.endpoint or _OTLP).rstrip('/')}/v1/{signal}"
+    signal_endpoint: str | None = getattr(otel, f"{signal}_endpoint")
+    variable = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT" if signal_endpoint else "OTEL_EXPORTER_OTLP_ENDPOINT"
+    url = signal_endpoint or f"{(otel.endpoint or _OTLP).rstrip('/')}/v1/{signal}"
     protocol = getattr(otel, f"{signal}_protocol") or otel.protocol or "http/protobuf"
     return variable, lambda: _collector(url, grpc=protocol == "grpc")
 
@@ -128,9 +128,9 @@ def _statsd(address: str) -> str | None:
         with closing(UnixDatagramLink(endpoint.path) if endpoint.scheme == "unix" else StreamLink(endpoint)) as link:
             link.open(_PATIENCE)
         return None
-    family, kind, protocol, _, found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)[0]
+    family, kind, protocol, _, peer = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)[0]
     with closing(socket.socket(family, kind, protocol)) as sender:
-        sender.connect(found)
+        sender.connect(peer)
         sender.settimeout(_REFUSAL)
         sender.send(_NO_LINE)
         try:
@@ -174,5 +174,5 @@ def _database(url: str) -> Callable[[], str | None]:
 
 
 def _reason(error: Exception) -> str:
-    said = " ".join(str(error).split()) or "no reason given"
-    return redaction.anywhere(f"{type(error).__name__}: {said}")
+    reason = " ".join(str(error).split()) or "no reason given"
+    return redaction.anywhere(f"{type(error).__name__}: {reason}")

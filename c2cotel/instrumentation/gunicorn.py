@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 
 from c2cotel import redaction
-from c2cotel.log_fields import stack_of
-from c2cotel.telemetry import Telemetry
+from c2cotel.logs.record import stack_of
+from c2cotel.runtime.telemetry import Telemetry
 
 _ACCESS = "gunicorn.access"
 _ERROR = "gunicorn.error"
@@ -24,8 +24,8 @@ class _SecretsHidden(logging.Filter):
         if isinstance(atoms := record.args, dict):
             # In place: gunicorn made them for this line alone, in a dictionary that knows how to read its format.
             for name, redacted in _WITH_ADDRESSES.items():
-                if isinstance(held := atoms.get(name), str):
-                    atoms[name] = redacted(held)
+                if isinstance(atom := atoms.get(name), str):
+                    atoms[name] = redacted(atom)
         return True
 
 
@@ -34,7 +34,9 @@ class _ErrorsHidden(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(redaction.quickly(held) if isinstance(held, str) else held for held in record.args)
+            record.args = tuple(
+                redaction.quickly(argument) if isinstance(argument, str) else argument for argument in record.args
+            )
         record.exc_text = stack_of(record)
         return True
 

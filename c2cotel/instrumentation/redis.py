@@ -9,12 +9,12 @@ from opentelemetry.metrics import NoOpMeterProvider
 from redis import Redis
 from redis.client import Pipeline
 
-from c2cotel.contrib import free_instrumentor
-from c2cotel.instruments import REDIS
-from c2cotel.options import RedisSettings
-from c2cotel.recorder import Series
-from c2cotel.sdk import is_suppressed
-from c2cotel.telemetry import Telemetry
+from c2cotel.config.settings import RedisSettings
+from c2cotel.metrics.instruments import REDIS
+from c2cotel.metrics.recorder import Series
+from c2cotel.otel.contrib import free_instrumentor
+from c2cotel.otel.sdk_private import is_suppressed
+from c2cotel.runtime.telemetry import Telemetry
 
 _PIPELINE = "PIPELINE"
 _CONTAINERS = frozenset(
@@ -66,17 +66,17 @@ def _name(args: tuple[Any, ...]) -> str:
 def _timer(telemetry: Telemetry) -> Callable[..., Any]:
     clock = telemetry.clock
     recorder = telemetry.recorder
-    known: dict[tuple[str, str | None], Series] = {}
+    series_by_outcome: dict[tuple[str, str | None], Series] = {}
 
     def find(name: str, failure: str | None) -> Series:
-        series = known.get((name, failure))
+        series = series_by_outcome.get((name, failure))
         if series is None:
             attributes = {"db.system.name": "redis", "db.operation.name": name}
             if failure is not None:
                 attributes["error.type"] = failure
             series = recorder.series(REDIS, attributes)
             if not series.overflow:
-                known[name, failure] = series
+                series_by_outcome[name, failure] = series
         return series
 
     def timed(

@@ -19,18 +19,19 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from c2cotel import redaction
-from c2cotel.contrib import free_instrumentor
-from c2cotel.instruments import HTTP_CLIENT, URL_PORT
-from c2cotel.options import RequestIdSettings, RequestsSettings
-from c2cotel.recorder import Recorder, Series
-from c2cotel.request_id import HEADERS
-from c2cotel.sdk import is_suppressed
-from c2cotel.telemetry import Telemetry
+from c2cotel.config.settings import RequestIdSettings, RequestsSettings
+from c2cotel.delivery.once import Once
+from c2cotel.metrics.instruments import HTTP_CLIENT, URL_PORT
+from c2cotel.metrics.recorder import Recorder, Series
+from c2cotel.otel.contrib import free_instrumentor
+from c2cotel.otel.http import OTHER_VERB, VERBS
+from c2cotel.otel.sdk_private import is_suppressed
+from c2cotel.runtime.request_id import HEADERS
+from c2cotel.runtime.telemetry import Telemetry
 
 _logger = logging.getLogger(__name__)
 
 _PORTS = {"http": 80, "https": 443}
-_VERBS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _PLUMBING = ("requests", "urllib3", "c2cotel", "opentelemetry", "wrapt")
 _MOST_SITES = 10_000
 
@@ -55,7 +56,7 @@ def _measured(original: Callable[..., Any], telemetry: Telemetry) -> Callable[..
     default_timeout = telemetry.settings.section(RequestsSettings).default_timeout
     clock = telemetry.clock
     rows = _Rows(telemetry.recorder)
-    warned: set[tuple[str, int]] = set()
+    warned = Once(_MOST_SITES)
 
     def send(
         self: HTTPAdapter, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any
@@ -85,18 +86,17 @@ def _add_headers(request: Any, id_header: str) -> None:
     if request.headers is None:  # a request prepared by hand
         request.headers = CaseInsensitiveDict()
     current = get_current_request()
-    known_id = getattr(current, "c2c_request_id", None)
-    if known_id is not None and id_header not in request.headers:
-        request.headers[id_header] = known_id
+    request_id = getattr(current, "c2c_request_id", None)
+    if request_id is not None and id_header not in request.headers:
+        request.headers[id_header] = request_id
     if "traceparent" not in request.headers and trace.get_current_span().get_span_context().is_valid:
         propagate.inject(request.headers)
 
 
-def _warn_once(request: Any, warned: set[tuple[str, int]]) -> None:
-    """A call that may wait for ever, told once for each line of code that makes one."""
+def _warn_once(request: Any, warned: Once) -> None:
+    """Warn of a call that may wait for ever, once for each line of code that makes one."""
     site = _call_site()
-    if site not in warned and len(warned) < _MOST_SITES:
-        warned.add(site)
+    if warned.first(site):
         _logger.warning(
             "%s %s has no timeout (%s, line %d); give one, or set C2C_REQUESTS_DEFAULT_TIMEOUT",
             request.method,
@@ -126,36 +126,36 @@ class _Rows:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._known: dict[tuple[Any, ...], Series] = {}
+        self._series: dict[tuple[Any, ...], Series] = {}
 
     def find(self, request: Any, status: int | None, failure: str | None) -> Series:
         url = _split(request.url)
-        verb = request.method if request.method in _VERBS else "_OTHER"
+        verb = request.method if request.method in VERBS else OTHER_VERB
         key = (*url, verb, status, failure)
-        found = self._known.get(key)
-        if found is None:
-            found = self._recorder.series(HTTP_CLIENT, _attributes(*key))
-            if not found.overflow:
-                self._known[key] = found
-        return found
+        series = self._series.get(key)
+        if series is None:
+            series = self._recorder.series(HTTP_CLIENT, _attributes(*key))
+            if not series.overflow:
+                self._series[key] = series
+        return series
 
 
 def _attributes(
     scheme: str, host: str | None, port: int | None, method: str, status: int | None, failure: str | None
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "url.scheme": scheme,
         "server.address": host or "unknown",
         "server.port": port or _PORTS.get(scheme, 0),
         "http.request.method": method,
     }
     if port is not None:
-        found[URL_PORT] = port
+        attributes[URL_PORT] = port
     if status is not None:
-        found["http.response.status_code"] = status
+        attributes["http.response.status_code"] = status
     if failure is not None:
-        found["error.type"] = failure
-    return found
+        attributes["error.type"] = failure
+    return attributes
 
 
 def _spans(telemetry: Telemetry) -> Callable[[], None]:

@@ -46,20 +46,20 @@ def noted(attributes: Mapping[str, Any] | None, most: int | None, longest: int |
     return BoundedAttributes(most, attributes, immutable=False, max_value_len=longest)
 
 
-def bounded(held: Noted, most: int | None, longest: int | None) -> BoundedAttributes:
+def bounded(attributes: Noted, most: int | None, longest: int | None) -> BoundedAttributes:
     """The SDK's own container, when what is noted no longer suffices."""
-    if isinstance(held, dict):
-        return BoundedAttributes(most, held, immutable=False, max_value_len=longest)
-    return held
+    if isinstance(attributes, dict):
+        return BoundedAttributes(most, attributes, immutable=False, max_value_len=longest)
+    return attributes
 
 
-def cleaned(held: Noted, longest: int | None) -> Any:
+def cleaned(attributes: Noted, longest: int | None) -> Any:
     """What a reader is given: it does not change any more."""
-    if not isinstance(held, dict):
-        return held
-    if longest is None or all(len(value) <= longest for value in held.values() if value.__class__ is str):
-        return held.copy()
-    return BoundedAttributes(None, held, max_value_len=longest)
+    if not isinstance(attributes, dict):
+        return attributes
+    if longest is None or all(len(value) <= longest for value in attributes.values() if value.__class__ is str):
+        return attributes.copy()
+    return BoundedAttributes(None, attributes, max_value_len=longest)
 
 
 class Latest:
@@ -84,18 +84,21 @@ class Latest:
         """The SDK's list of events."""
         longest = limits.max_attribute_length
         return self._listed(
-            limits.max_events, [Event(name, cleaned(held, longest), time) for name, held, time in list(self.kept)]
+            limits.max_events,
+            [Event(name, cleaned(attributes, longest), time) for name, attributes, time in list(self.kept)],
         )
 
     def links(self, limits: SpanLimits) -> BoundedList[Any]:
         """The SDK's list of links."""
         longest = limits.max_attribute_length
-        return self._listed(limits.max_links, [Link(to, cleaned(held, longest)) for to, held in list(self.kept)])
+        return self._listed(
+            limits.max_links, [Link(to, cleaned(attributes, longest)) for to, attributes in list(self.kept)]
+        )
 
     def _listed(self, most: int | None, what: list[Any]) -> BoundedList[Any]:
-        found = BoundedList.from_seq(most, what)
-        found.dropped = self.seen - len(what)
-        return found
+        bounded_list = BoundedList.from_seq(most, what)
+        bounded_list.dropped = self.seen - len(what)
+        return bounded_list
 
 
 def is_link(context: SpanContext | None, attributes: Mapping[str, Any] | None) -> bool:

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util import types
 
-from c2cotel.sdk import is_ending
+from c2cotel.otel.sdk_private import is_ending
 from c2cotel.tracing._span import Span
 from c2cotel.tracing._tracer import Delivery, Tracer
 

@@ -4,25 +4,60 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
 from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util import types
 
 from c2cotel.tracing._notes import PLAIN, Latest, Noted, bounded, cleaned, is_link, noted
-
-if TYPE_CHECKING:
-    from c2cotel.tracing._tracer import Tracer
+from c2cotel.tracing._parts import SpanParts
 
 _logger = logging.getLogger("opentelemetry.sdk.trace")  # what the SDK says about a span is found under its name
 
 _NONE: tuple[Any, ...] = ()
+
+
+class Destination(Protocol):
+    """Where an ended span goes.
+
+    Attributes:
+        sampled: Takes a sampled span.
+        recorded: Takes one that records without being sampled.
+    """
+
+    sampled: Callable[[Span], None]
+    recorded: Callable[[Span], None]
+
+
+class Maker(Protocol):
+    """What a span needs of the tracer that made it."""
+
+    @property
+    def limits(self) -> SpanLimits:
+        """Limits of each span."""
+
+    @property
+    def most_attributes(self) -> int | None:
+        """The limit that is looked at most."""
+
+    @property
+    def delivery(self) -> Destination:
+        """Where the span goes once it has ended."""
+
+    @property
+    def instrumentation_scope(self) -> InstrumentationScope:
+        """The scope that the tracer was asked for."""
+
+    @property
+    def instrumentation_info(self) -> Any:
+        """The same as the SDK's deprecated class."""
 
 
 class Span(SdkSpan):
@@ -62,7 +97,7 @@ class Span(SdkSpan):
     _read: ReadableSpan | None
     _start_time: int
     _status: Status
-    _tracer: Tracer
+    _tracer: Maker
 
     def get_span_context(self) -> SpanContext:
         return self._context
@@ -74,18 +109,18 @@ class Span(SdkSpan):
         if self._end_time is not None:
             _logger.warning("Setting attribute on ended span.")
             return
-        held = self._attributes
+        noted_attributes = self._attributes
         most = self._tracer.most_attributes
         if (
             value.__class__ in PLAIN
-            and held.__class__ is not BoundedAttributes
+            and noted_attributes.__class__ is not BoundedAttributes
             and key.__class__ is str
             and key
-            and (most is None or len(held) < most)
+            and (most is None or len(noted_attributes) < most)
         ):
-            if key in held:  # what is set last is dropped last
-                del held[key]
-            held[key] = value
+            if key in noted_attributes:  # what is set last is dropped last
+                del noted_attributes[key]
+            noted_attributes[key] = value
         else:
             self._bounded()[key] = value
 
@@ -93,48 +128,48 @@ class Span(SdkSpan):
         if self._end_time is not None:
             _logger.warning("Setting attribute on ended span.")
             return
-        held = self._attributes
+        noted_attributes = self._attributes
         new = noted(attributes, None, None)
         most = self._tracer.most_attributes
         if (
             new.__class__ is not BoundedAttributes
-            and held.__class__ is not BoundedAttributes
-            and (most is None or len(held) + len(new) <= most)
+            and noted_attributes.__class__ is not BoundedAttributes
+            and (most is None or len(noted_attributes) + len(new) <= most)
         ):
-            for key in new.keys() & held.keys():
-                del held[key]
-            held.update(new)
+            for key in new.keys() & noted_attributes.keys():
+                del noted_attributes[key]
+            noted_attributes.update(new)
         else:
             self._bounded()._set_items(attributes)  # noqa: SLF001  # it counts what is dropped otherwise than one by one
 
     def _bounded(self) -> Any:
         limits = self._tracer.limits
-        held = self._attributes = bounded(
+        attributes = self._attributes = bounded(
             self._attributes, limits.max_span_attributes, limits.max_span_attribute_length
         )
-        return held
+        return attributes
 
     def add_event(self, name: str, attributes: types.Attributes = None, timestamp: int | None = None) -> None:
         limits = self._tracer.limits
-        held = noted(attributes, limits.max_event_attributes, limits.max_attribute_length)
+        noted_attributes = noted(attributes, limits.max_event_attributes, limits.max_attribute_length)
         if self._end_time is not None:
             _logger.warning("Tried calling %s on an ended span.", "_add_event")
             return
         if self._events is None:
             self._events = Latest(limits.max_events)
-        self._events.add((name, held, time_ns() if timestamp is None else timestamp))
+        self._events.add((name, noted_attributes, time_ns() if timestamp is None else timestamp))
 
     def add_link(self, context: SpanContext, attributes: types.Attributes = None) -> None:
         if not is_link(context, attributes):
             return
         limits = self._tracer.limits
-        held = noted(attributes, limits.max_link_attributes, limits.max_attribute_length)
+        noted_attributes = noted(attributes, limits.max_link_attributes, limits.max_attribute_length)
         if self._end_time is not None:
             _logger.warning("Tried calling %s on an ended span.", "_add_link")
             return
         if self._links is None:
             self._links = Latest(limits.max_links)
-        self._links.add((context, held))
+        self._links.add((context, noted_attributes))
 
     def update_name(self, name: str) -> None:
         if self._end_time is not None:
@@ -167,15 +202,15 @@ class Span(SdkSpan):
     ) -> None:
         kind = type(exception)
         named = kind.__module__ and kind.__module__ != "builtins"
-        told: dict[str, types.AnyValue] = {
+        details: dict[str, types.AnyValue] = {
             "exception.type": f"{kind.__module__}.{kind.__qualname__}" if named else kind.__qualname__,
             "exception.message": str(exception),
             "exception.stacktrace": "".join(traceback.format_exception(kind, exception, exception.__traceback__)),
             "exception.escaped": str(escaped),
         }
         if attributes:
-            told.update(attributes)
-        self.add_event("exception", told, timestamp)
+            details.update(attributes)
+        self.add_event("exception", details, timestamp)
 
     def start(self, start_time: int | None = None, parent_context: Any = None) -> None:
         """The tracer has started it already."""
@@ -206,7 +241,7 @@ class Span(SdkSpan):
 
     # ---- what a reader sees
 
-    def plain_parts(self) -> tuple[Any, ...] | None:
+    def plain_parts(self) -> SpanParts | None:
         """What an encoder needs of an ended span that has nothing rare; None for any other."""
         tracer = self._tracer
         if (
@@ -231,12 +266,12 @@ class Span(SdkSpan):
 
     def readable(self) -> ReadableSpan:
         """The SDK's `ReadableSpan` of this span; of an ended one it is always the same."""
-        found = self._read
-        if found is not None:
-            return found
+        snapshot = self._read
+        if snapshot is not None:
+            return snapshot
         tracer = self._tracer
         limits = tracer.limits
-        found = ReadableSpan(
+        snapshot = ReadableSpan(
             self._name,
             self._context,
             self._parent,
@@ -252,8 +287,8 @@ class Span(SdkSpan):
             tracer.instrumentation_scope,
         )
         if self._end_time is not None:
-            self._read = found
-        return found
+            self._read = snapshot
+        return snapshot
 
     _readable_span = readable
 

@@ -39,7 +39,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util import types
 
-from c2cotel.sdk import SPAN_KEY, attach_span, current_context, new_span_context
+from c2cotel.otel.sdk_private import SPAN_KEY, attach_span, current_context, new_span_context
 from c2cotel.tracing._notes import Latest, is_link, noted
 from c2cotel.tracing._span import Span
 
@@ -190,12 +190,12 @@ class Tracer(trace.Tracer):
 
     def _noted_links(self, links: Sequence[Any]) -> Latest:
         limits = self.limits
-        found = Latest(limits.max_links)
+        latest = Latest(limits.max_links)
         for link in links:
             if link and is_link(link.context, link.attributes):
-                held = noted(link.attributes, limits.max_link_attributes, limits.max_attribute_length)
-                found.add((link.context, held))
-        return found
+                attributes = noted(link.attributes, limits.max_link_attributes, limits.max_attribute_length)
+                latest.add((link.context, attributes))
+        return latest
 
     def start_as_current_span(  # type: ignore[override]  # the API names a private class of contextlib's kind
         self,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.bench.db import prepare
 from tests.bench.hello import VARIANTS
-from tests.databases import Valkey, postgres_pair
+from tests.servers.databases import Valkey, postgres_pair
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))

@@ -18,9 +18,10 @@ from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import DEFAULT_OFF
 
-from c2cotel.otlp import SpanEncoder
-from c2cotel.queued import QueuedChannel, QueuedSpans, export_spans
+from c2cotel.delivery.batches import BatchChannel
 from c2cotel.tracing import LateSpanProcessor, Span, TracerProvider
+from c2cotel.tracing.channel import SpanQueue, complains_to, export_spans
+from c2cotel.tracing.otlp import SpanEncoder
 from tests.bench.kinds import serve
 
 _ATTRIBUTES: dict[str, str | int] = {
@@ -116,11 +117,20 @@ def _kinds() -> dict[str, Callable[[int], None]]:
 
 
 def _memory() -> None:
-    channel: QueuedChannel[ReadableSpan] = QueuedChannel(
-        "bench", _Nowhere, export_spans, items="spans", interval=0.1, queue_size=2048, batch_size=512, limit="-"
+    channel: BatchChannel[ReadableSpan] = BatchChannel(
+        "bench",
+        _Nowhere,
+        export_spans,
+        items="spans",
+        interval=0.1,
+        queue_size=2048,
+        batch_size=512,
+        limit="-",
+        complains_to=complains_to,
     )
+    channel.start()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(QueuedSpans(channel))
+    provider.add_span_processor(SpanQueue(channel))
     process = psutil.Process()
     print("ready", flush=True)
     for line in sys.stdin:

@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 import requests
 
-from tests.databases import PostgresPair, postgres_pair
-from tests.servers import HOST, Process, UdpListener, environment, free_tcp_port, get, wait_until
+from tests.servers.client import get
+from tests.servers.databases import PostgresPair, postgres_pair
+from tests.servers.local import HOST, environment, free_tcp_port, wait_until
+from tests.servers.process import Process
+from tests.servers.udp import UdpListener
 
 INI = Path(__file__).parent / "app_2018" / "production.ini"
 
@@ -169,7 +172,8 @@ def test_a_name_that_has_no_counterpart_is_an_error_that_says_where_to_look() ->
 
 def test_the_names_of_the_wire_are_those_of_2018_unless_a_setting_says_otherwise() -> None:
     code = (
-        "import os, c2cotel.compat\nfrom c2cotel.settings import Settings\nfrom c2cotel.options import StatsdSettings\n"
+        "import os, c2cotel.compat\nfrom c2cotel.config.declare import Settings\n"
+        "from c2cotel.config.settings import StatsdSettings\n"
         "for ini in ({}, {'c2c.statsd_2018_names': '0'}):\n"
         "    print(Settings(os.environ, ini).section(StatsdSettings).names_2018)"
     )

@@ -8,9 +8,9 @@ import pytest
 from pyramid.paster import get_app
 from webtest import TestApp
 
-from c2cotel import wiring
+from c2cotel.runtime.telemetry import running
 from tests.contract import app as application
-from tests.servers import UdpListener
+from tests.servers.udp import UdpListener
 
 INI = Path(__file__).parent / "app" / "production.ini"
 
@@ -24,8 +24,9 @@ def app(udp_listener: UdpListener, tmp_path: Path) -> TestApp:
 def test_the_documented_names_arrive_at_the_statsd_server(app: TestApp, udp_listener: UdpListener) -> None:
     answer = app.get("/hello", headers={"X-Correlation-ID": "from the caller"})
     assert answer.json == {"hello": True, "request_id": "from the caller"}
-    assert wiring._running is not None
-    wiring._running.close()
+    telemetry = running()
+    assert telemetry is not None
+    telemetry.close()
     udp_listener.settle(0.1)
     assert dict(udp_listener.counts()) == {
         "contract.route.GET.hello.200": 1,

@@ -8,7 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.servers import HOST, OtlpReceiver, free_tcp_port, free_udp_port
+from tests.servers.local import HOST, free_tcp_port, free_udp_port
+from tests.servers.otlp import OtlpReceiver
 
 FAULTS = ["absent", "unresolvable", "slow", "refusing"]
 

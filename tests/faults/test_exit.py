@@ -8,7 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.servers import Gunicorn, Load, OtlpReceiver, Process, UdpListener
+from tests.servers.client import Load
+from tests.servers.gunicorn import Gunicorn
+from tests.servers.otlp import OtlpReceiver
+from tests.servers.process import Process
+from tests.servers.udp import UdpListener
 
 REQUESTS = 20
 PATIENCE = 2.0
@@ -32,7 +36,7 @@ def test_a_process_ends_at_once_when_its_servers_work(
     start_process: StartProcess, udp_listener: UdpListener, otlp: OtlpReceiver
 ) -> None:
     env = {"STATSD_ADDRESS": udp_listener.address, "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url}
-    assert _seconds_to_end(start_process("tests.faults.serving", str(REQUESTS), env=env)) < MARGIN
+    assert _seconds_to_end(start_process("tests.apps.faults", str(REQUESTS), env=env)) < MARGIN
     udp_listener.settle()
     assert udp_listener.counts() == {"route.GET.hello.200": REQUESTS, "render.GET.hello.200": REQUESTS}
     assert otlp.span_names() == {"GET /hello": REQUESTS, "render json": REQUESTS}
@@ -42,14 +46,14 @@ def test_a_process_ends_at_once_when_its_servers_work(
 def test_servers_that_do_not_work_delay_the_end_of_a_process_by_two_seconds_at_most(
     start_process: StartProcess, fault: dict[str, str]
 ) -> None:
-    process = start_process("tests.faults.serving", str(REQUESTS), env=fault)
+    process = start_process("tests.apps.faults", str(REQUESTS), env=fault)
     assert _seconds_to_end(process) < PATIENCE + MARGIN
     assert "Traceback" not in process.output()
 
 
 def test_so_does_a_name_server_that_does_not_answer(start_process: StartProcess) -> None:
     env = {"STATSD_ADDRESS": "statsd.invalid:8125", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.invalid:4318"}
-    process = start_process("tests.faults.serving", str(REQUESTS), "slow-names", env=env)
+    process = start_process("tests.apps.faults", str(REQUESTS), "slow-names", env=env)
     assert _seconds_to_end(process) < PATIENCE + MARGIN
     assert "Traceback" not in process.output()
 
@@ -59,7 +63,7 @@ def test_a_hanging_collector_keeps_nothing_from_statsd(
 ) -> None:
     otlp.delay = 30
     env = {"STATSD_ADDRESS": udp_listener.address, "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url}
-    assert _seconds_to_end(start_process("tests.faults.serving", str(REQUESTS), env=env)) < PATIENCE + MARGIN
+    assert _seconds_to_end(start_process("tests.apps.faults", str(REQUESTS), env=env)) < PATIENCE + MARGIN
     udp_listener.settle()
     assert udp_listener.counts() == {"route.GET.hello.200": REQUESTS, "render.GET.hello.200": REQUESTS}
 
@@ -68,7 +72,7 @@ def test_a_hanging_collector_keeps_nothing_from_statsd(
 def test_servers_that_do_not_work_delay_the_end_of_a_worker_and_then_of_the_master_by_two_seconds_at_most(
     gunicorn: StartGunicorn, fault: dict[str, str]
 ) -> None:
-    server = gunicorn("tests.faults.serving:under_gunicorn()", preload=True, env=fault)
+    server = gunicorn("tests.apps.faults:under_gunicorn()", preload=True, env=fault)
     load = Load(lambda _: f"{server.url}/hello", range(REQUESTS)).start().join()
     assert len(load.answers) == REQUESTS
     # The master has log records of its own to send, after its workers, and gunicorn looks only once a second.

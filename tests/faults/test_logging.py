@@ -10,8 +10,9 @@ from contextlib import closing
 import pytest
 
 import c2cotel
-from tests.faults.serving import call, hello
-from tests.servers import OtlpReceiver, UdpListener
+from tests.apps.faults import call, hello
+from tests.servers.otlp import OtlpReceiver
+from tests.servers.udp import UdpListener
 
 INTERVALS = {
     "STATSD_FLUSH_INTERVAL": "0.02",

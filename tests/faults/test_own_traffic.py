@@ -7,8 +7,9 @@ import time
 import pytest
 import requests
 
-from tests.faults.serving import call, hello
-from tests.servers import OtlpReceiver, UdpListener
+from tests.apps.faults import call, hello
+from tests.servers.otlp import OtlpReceiver
+from tests.servers.udp import UdpListener
 
 
 def test_exports_leave_no_span_no_timer_and_no_line(

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import c2cotel
-from tests.faults.serving import call, hello
+from tests.apps.faults import call, hello
 
 REQUESTS = 200
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pyramid.config import Configurator
 
-from tests.core.application import Application
-from tests.servers import HOST, free_udp_port
+from tests.apps.application import Application
+from tests.servers.local import HOST, free_udp_port
 
 SECRET = "k7Jq-2mVx-9fLw-0sTz"
 KEY = {"X-API-Key": SECRET}

@@ -6,7 +6,7 @@ from cornice import Service
 from pyramid.config import Configurator
 from pyramid.request import Request
 
-from tests.core.application import Application, view
+from tests.apps.application import Application, view
 
 
 def hello(request: Request) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import status_map
 from pyramid.request import Request
 
-from tests.core.application import Application
+from tests.apps.application import Application
 
 SECRET = {"X-API-Key": "secret"}
 LEAK: list[Any] = []

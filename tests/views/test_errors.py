@@ -21,8 +21,8 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from webob import exc
 
 from c2cotel.logs import JsonFormatter
-from tests.core.application import Application, view
-from tests.servers import OtlpReceiver, plain
+from tests.apps.application import Application, view
+from tests.servers.otlp import OtlpReceiver, plain
 
 SECRET = "s3cr3t"
 LOGGER = "c2cotel_views.errors"

@@ -18,7 +18,7 @@ from c2cotel_views import VIEWS, _auth
 from c2cotel_views._parameters import choice, flag, number, seconds, text, words
 from c2cotel_views._reference import reference
 from c2cotel_views._view import View
-from tests.core.application import Application, view
+from tests.apps.application import Application, view
 
 SECRET = "pä ss+w&rd"
 FORBIDDEN = "Missing or wrong secret, expected as X-API-Key or as the parameter secret"

@@ -26,8 +26,9 @@ from sqlalchemy.exc import ProgrammingError
 import c2cotel
 from c2cotel import SettingsError
 from c2cotel_views.health import HealthCheck, JsonCheckException
-from tests.core.application import Application
-from tests.servers import OtlpReceiver, plain, wait_until
+from tests.apps.application import Application
+from tests.servers.local import wait_until
+from tests.servers.otlp import OtlpReceiver, plain
 
 Configure = Callable[[HealthCheck], object]
 
@@ -277,7 +278,7 @@ def test_a_check_that_hangs_fails_at_its_deadline_is_not_started_again_and_leaks
     assert asked(app)["successes"]["hangs"] == {"result": "over"}
     told = [record.getMessage() for record in caplog.records if record.name == "c2cotel.health"]
     assert told == [
-        "The health check hangs fails: No answer within 0.3 s (told once)",
+        "The health check hangs fails: No answer within 0.3 s (logged once)",
         "The health check hangs succeeds again",
     ]
 

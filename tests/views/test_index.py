@@ -1,4 +1,4 @@
-"""The index page without a browser (contract, section 5); `tests/db/test_pages.py` has one."""
+"""The index page without a browser (contract, section 5); `test_pages.py` has one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import pytest
 from webtest import TestApp
 
-from tests.core.application import Application
+from tests.apps.application import Application
 
 ALL = {
     "c2c.base_path": "/c2c",

@@ -1,4 +1,4 @@
-"""`logging/level` in one process (contract, section 5); over Redis: `tests/db/test_levels.py`."""
+"""`logging/level` in one process (contract, section 5); over Redis: `test_operating.py`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.core.application import Application
-from tests.servers import wait_until
+from tests.apps.application import Application
+from tests.servers.local import wait_until
 
 SECRET = {"X-API-Key": "secret"}
 URL = "/c2c/logging/level"

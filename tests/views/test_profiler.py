@@ -1,4 +1,4 @@
-"""The CPU profiler in one process (contract, section 5); `tests/db/test_pages.py` has several."""
+"""The CPU profiler in one process (contract, section 5); `test_pages.py` has several."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyramid.request import Request
 
 from c2cotel.errors import SettingsError
 from c2cotel_views import profiler
-from tests.core.application import Application
+from tests.apps.application import Application
 
 KEY = {"X-API-Key": "secret"}
 

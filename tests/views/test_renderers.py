@@ -16,7 +16,7 @@ from pyramid.interfaces import IRendererFactory
 from pyramid.renderers import JSON, render
 from pyramid.request import Request
 
-from tests.core.application import Application, view
+from tests.apps.application import Application, view
 
 Point = namedtuple("Point", "x y")  # noqa: PYI024  # as old code has it
 

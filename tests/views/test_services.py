@@ -15,7 +15,7 @@ from pyramid.request import Request
 from webtest import TestApp
 
 from c2cotel_views import services
-from tests.core.application import Application
+from tests.apps.application import Application
 
 ORIGIN = "https://elsewhere.example"
 

@@ -1,4 +1,4 @@
-"""What the SQL profiler tells of a statement; that it works with a database is in `tests.db`."""
+"""What the SQL profiler tells of a statement; that it works with a database is in `test_operating.py`."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pyramid.request import Request
 
 from c2cotel import stats
 from c2cotel.testing import ScriptedClock
-from tests.core.application import Application, view
+from tests.apps.application import Application, view
 
 
 @pytest.fixture

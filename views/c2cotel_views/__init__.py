@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from c2cotel.options import ApplicationSettings
+from c2cotel.plugin import ApplicationSettings, settings_of, telemetry_of
 from c2cotel_views import (
     configuration,
     debug,
@@ -64,6 +64,7 @@ VIEWS = (
         parameters=(logging_level.NAME, logging_level.LEVEL, logging_level.TTL),
         protected=True,
         changes_state=logging_level.changes,
+        channels=logging_level.CHANNELS,
         install=logging_level.install,
     ),
     View(
@@ -76,6 +77,8 @@ VIEWS = (
         parameters=(sql_profiler.ENABLE,),
         protected=True,
         changes_state=sql_profiler.changes,
+        channels=sql_profiler.CHANNELS,
+        install=sql_profiler.install,
     ),
     *profiler.VIEWS,
     *debug.VIEWS,
@@ -87,14 +90,16 @@ _logger = logging.getLogger(__name__)
 
 def includeme(config: Any) -> None:
     """Add the views that the settings turn on, JSON errors and renderers; the entry point of `c2cotel.plugins`."""
-    settings = config.registry["c2cotel.settings"]
+    settings = settings_of(config.registry)
     application = settings.section(ApplicationSettings)
     enabled = [row for row in VIEWS if row.enabled(settings)]
+    telemetry = telemetry_of(config.registry)
     config.registry[SERVED] = served = [row for row in enabled if application.secret or not row.protected]
     for row in served:
         row.add(config, settings, application.base_path)
+        telemetry.install(row.serve_channels)
         if row.install is not None:
-            config.registry["c2cotel.telemetry"].install(row.install)
+            telemetry.install(row.install)
     if len(served) < len(enabled):
         _logger.warning(
             "C2C_SECRET is not set: %s not served, though the settings turn it on",

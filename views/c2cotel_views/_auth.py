@@ -17,7 +17,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from webob.cookies import SignedSerializer
 
-from c2cotel.options import ApplicationSettings
+from c2cotel.plugin import ApplicationSettings, settings_of
 from c2cotel_views._parameters import texts
 
 SECRET = "secret"  # noqa: S105  # the parameter's name
@@ -128,7 +128,7 @@ def _key(request: Request) -> bytes | None:
 
 
 def _settings(request: Request) -> ApplicationSettings:
-    return request.registry["c2cotel.settings"].section(ApplicationSettings)  # type: ignore[no-any-return]
+    return settings_of(request.registry).section(ApplicationSettings)
 
 
 def _same(given: bytes, expected: bytes) -> bool:

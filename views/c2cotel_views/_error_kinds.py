@@ -51,9 +51,9 @@ def kind_of(error: BaseException) -> Kind:
     """The kind of an exception; libraries that the application does not use are not imported for it."""
     if isinstance(error, Response):
         return Kind(error.status_int, _level(error.status_int), is_http=True)
-    if _is_client_gone(error) or isinstance(error, (URLDecodeError, *_known("sqlalchemy.exc", *_REFUSED))):
+    if _is_client_gone(error) or isinstance(error, (URLDecodeError, *_imported("sqlalchemy.exc", *_REFUSED))):
         return Kind(_BAD_REQUEST, logging.INFO)
-    if isinstance(error, _known("botocore.exceptions", "ClientError")):
+    if isinstance(error, _imported("botocore.exceptions", "ClientError")):
         status = _aws_status(error)
         return Kind(status, _level(status))
     return Kind(_SERVER_ERROR, logging.ERROR)
@@ -73,8 +73,8 @@ def text_of(error: BaseException, *, all_of_it: bool = False) -> str:
 
 def without_statement(text: str) -> str:
     """The text up to what SQLAlchemy adds to its errors, wherever they are quoted."""
-    told, found, _ = text.partition(_STATEMENT)
-    return told.rstrip() if found else text
+    before, mark, _ = text.partition(_STATEMENT)
+    return before.rstrip() if mark else text
 
 
 def stack_trace(error: BaseException, *, values: bool) -> str:
@@ -91,10 +91,10 @@ def in_one_line(text: str) -> str:
 _REFUSED = ("IntegrityError", "DataError")
 
 
-def _known(module: str, *names: str) -> tuple[type[Any], ...]:
+def _imported(module: str, *names: str) -> tuple[type[Any], ...]:
     """Classes of a module, if somebody imported it."""
-    found = sys.modules.get(module)
-    return tuple(getattr(found, name) for name in names) if found is not None else ()
+    imported = sys.modules.get(module)
+    return tuple(getattr(imported, name) for name in names) if imported is not None else ()
 
 
 def _level(status: int) -> int:
@@ -125,10 +125,10 @@ def _without_values(error: BaseException) -> str | None:
     What the database says of data that it refuses names tables and constraints, after which a client can act; the
     values that it quotes, and all it says of statements, are hidden.
     """
-    if not isinstance(error, _known("sqlalchemy.exc", "StatementError")):
+    if not isinstance(error, _imported("sqlalchemy.exc", "StatementError")):
         return None
     name = type(error).__name__
-    if not isinstance(error, _known("sqlalchemy.exc", *_REFUSED)):
+    if not isinstance(error, _imported("sqlalchemy.exc", *_REFUSED)):
         return name
-    said = str(error.orig).partition("\n")[0]
-    return f"{name}: {_HELD.sub('…', said)}"
+    first_line = str(error.orig).partition("\n")[0]
+    return f"{name}: {_HELD.sub('…', first_line)}"

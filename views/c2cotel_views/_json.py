@@ -31,16 +31,16 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
         TypeError: the value holds something that JSON cannot, or itself.
     """
 
-    def convert(held: Any) -> Any:
-        if isinstance(held, Decimal):
-            return orjson.Fragment(str(held)) if held.is_finite() else None
-        if isinstance(held, (set, frozenset, tuple)):
-            return _encodable(list(held))
-        if default is not None and not (is_dataclass(held) and not hasattr(held, "__json__")):
-            return _encodable(default(held))
-        if is_dataclass(held) and not isinstance(held, type):
-            return _encodable({field.name: getattr(held, field.name) for field in fields(held)})
-        raise TypeError(f"{type(held).__name__} is not JSON serializable")
+    def convert(other: Any) -> Any:
+        if isinstance(other, Decimal):
+            return orjson.Fragment(str(other)) if other.is_finite() else None
+        if isinstance(other, (set, frozenset, tuple)):
+            return _encodable(list(other))
+        if default is not None and not (is_dataclass(other) and not hasattr(other, "__json__")):
+            return _encodable(default(other))
+        if is_dataclass(other) and not isinstance(other, type):
+            return _encodable({field.name: getattr(other, field.name) for field in fields(other)})
+        raise TypeError(f"{type(other).__name__} is not JSON serializable")
 
     try:
         return orjson.dumps(value, convert, _OPTIONS)
@@ -77,9 +77,9 @@ def _raise_cause(error: TypeError) -> None:
 def _encodable(value: Any) -> Any:
     """The same, made of what orjson encodes or asks `convert` for; it is slow, and few values need it."""
     if isinstance(value, dict):
-        return {_key(key): _encodable(held) for key, held in value.items()}
+        return {_key(key): _encodable(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_encodable(held) for held in value]
+        return [_encodable(inner) for inner in value]
     if isinstance(value, str):
         return value if _is_utf8(value) else orjson.Fragment(json.dumps(value))
     if isinstance(value, int) and not _SMALLEST <= value <= _GREATEST:

@@ -63,15 +63,15 @@ class Parameter(Generic[T]):
         Raises:
             HTTPBadRequest: the text is none of this parameter, or there are two; a JSON answer that names it.
         """
-        found = texts(request, self.name)
-        if len(found) > 1:
-            raise refusal(HTTPBadRequest, f"{self.name}: given {len(found)} times, expected once")
-        if not found or not found[0]:
+        given = texts(request, self.name)
+        if len(given) > 1:
+            raise refusal(HTTPBadRequest, f"{self.name}: given {len(given)} times, expected once")
+        if not given or not given[0]:
             return self.default
         try:
-            return self.parse(found[0])
+            return self.parse(given[0])
         except ValueError as error:
-            shown = found[0] if len(found[0]) <= _SHOWN else found[0][:_SHOWN] + "…"
+            shown = given[0] if len(given[0]) <= _SHOWN else given[0][:_SHOWN] + "…"
             raise refusal(HTTPBadRequest, f"{self.name}={shown!r}: expected {error}") from None
 
 
@@ -101,8 +101,8 @@ def seconds(name: str, doc: str, default: T, *, most: float) -> Parameter[float 
     """A number of seconds, 0 included."""
 
     def parse(text: str) -> float:
-        if _DECIMAL.fullmatch(text) and math.isfinite(found := float(text)) and found <= most:
-            return found
+        if _DECIMAL.fullmatch(text) and math.isfinite(number := float(text)) and number <= most:
+            return number
         raise ValueError(f"seconds from 0 to {most:g}, such as 0.5")
 
     return Parameter(name, doc, parse, default, "seconds", least=0, most=most)
@@ -131,12 +131,12 @@ def words(name: str, doc: str) -> Parameter[tuple[str, ...]]:
 
 def choice(name: str, doc: str, default: T, *choices: str) -> Parameter[str | T]:
     """One of some words, in any case; the value is as it stands in `choices`."""
-    known = {word.lower(): word for word in choices}
+    by_lower_case = {word.lower(): word for word in choices}
 
     def parse(text: str) -> str:
-        if text.lower() not in known:
+        if text.lower() not in by_lower_case:
             raise ValueError(f"one of {', '.join(choices)}")
-        return known[text.lower()]
+        return by_lower_case[text.lower()]
 
     return Parameter(name, doc, parse, default, "choice", choices)
 
@@ -153,14 +153,14 @@ def texts(request: Request, name: str, *, form: bool = True) -> list[str]:
         HTTPBadRequest: the query or the form cannot be read; a JSON answer.
     """
     try:
-        found = [*request.GET.getall(name), *(_form(request).getall(name) if form else ())]
+        values = [*request.GET.getall(name), *(_form(request).getall(name) if form else ())]
     except UnicodeDecodeError as error:
         raise refusal(HTTPBadRequest, f"The parameters are not UTF-8: {error.reason}") from None
     except (DeprecationWarning, LookupError, OSError, ValueError) as error:  # WebOb raises the first one
         raise refusal(HTTPBadRequest, f"The form cannot be read: {type(error).__name__}") from None
-    if not all(isinstance(value, str) for value in found):
+    if not all(isinstance(value, str) for value in values):
         raise refusal(HTTPBadRequest, f"{name}: expected a text, not a file")
-    return found
+    return values
 
 
 def _form(request: Request) -> MultiDict[str, Any]:

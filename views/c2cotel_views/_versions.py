@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from c2cotel.errors import SettingsError
+from c2cotel.plugin import SettingsError
 
 
 def read(path: str) -> dict[str, Any] | None:
@@ -16,14 +16,14 @@ def read(path: str) -> dict[str, Any] | None:
         SettingsError: it cannot be read, or is no JSON object.
     """
     try:
-        found = json.loads(Path(path).read_bytes())
+        versions = json.loads(Path(path).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"C2C_VERSIONS_PATH={path!r}: expected a JSON file: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(versions, dict):
         raise SettingsError(f"C2C_VERSIONS_PATH={path!r}: expected a JSON object in the file")
-    return found
+    return versions
 
 
 def git_hash(path: str) -> str:
@@ -33,7 +33,7 @@ def git_hash(path: str) -> str:
         SettingsError: there is no file, or no hash in it.
     """
     main = (read(path) or {}).get("main")
-    found = main.get("git_hash") if isinstance(main, dict) else None
-    if not isinstance(found, str) or not found:
+    text = main.get("git_hash") if isinstance(main, dict) else None
+    if not isinstance(text, str) or not text:
         raise SettingsError(f"C2C_VERSIONS_PATH={path!r}: expected a JSON file with a main.git_hash in it")
-    return found
+    return text

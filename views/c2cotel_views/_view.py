@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyramid.httpexceptions import HTTPForbidden
@@ -11,8 +11,8 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from c2cotel.settings import Settings
-from c2cotel.telemetry import Telemetry
+from c2cotel import broadcast
+from c2cotel.plugin import Settings, Telemetry
 from c2cotel_views._auth import is_authorized, may_change
 from c2cotel_views._json import answer, refusal
 from c2cotel_views._parameters import Parameter
@@ -39,7 +39,8 @@ class View:
         at: the path from the application's root, for a view that is not below the base path; `path` is then what the
             documentation shows.
         page: whether a browser gets a page of its own, which the index links to instead of showing a form.
-        install: what the view needs in every process, served by this one or not; returns what takes it out again.
+        channels: Broadcast channels that the view needs served in every process, with their handlers.
+        install: What the view needs beside that; returns what takes it out again.
     """
 
     path: str
@@ -53,6 +54,7 @@ class View:
     changes_state: Callable[[Request], bool] | None = None
     at: Callable[[Settings], str] | None = None
     page: bool = False
+    channels: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     install: Callable[[Telemetry], Callable[[], None]] | None = None
 
     def add(self, config: Any, settings: Settings, base_path: str) -> None:
@@ -74,10 +76,21 @@ class View:
             require_csrf=False,
         )
 
+    def serve_channels(self, _: Telemetry) -> Callable[[], None]:
+        """Let this process serve the channels; returns what ends that."""
+        for channel, handler in self.channels.items():
+            broadcast.subscribe(channel, handler)
+
+        def undo() -> None:
+            for channel in self.channels:
+                broadcast.unsubscribe(channel)
+
+        return undo
+
     def _answer(self, context: Any, request: Request) -> Response:
         if self.protected and not is_authorized(request):
             raise refusal(HTTPForbidden, "Missing or wrong secret, expected as X-API-Key or as the parameter secret")
         if self.changes_state is not None and self.changes_state(request) and not may_change(request):
             raise refusal(HTTPForbidden, "A change needs the secret itself, or a POST with the token of the session")
-        found = self.view(request)
-        return found if isinstance(found, Response) else answer(found)
+        result = self.view(request)
+        return result if isinstance(result, Response) else answer(result)

@@ -8,8 +8,7 @@ from pyramid.interfaces import ITweens
 from pyramid.request import Request
 
 from c2cotel import doctor
-from c2cotel.options import ApplicationSettings
-from c2cotel.settings import Settings
+from c2cotel.plugin import ApplicationSettings, Settings, settings_of
 from c2cotel_views._parameters import flag
 
 CONNECT = flag("connect", "Whether to try to reach statsd, OTLP, Redis and databases; takes up to 5 s.", default=True)
@@ -25,5 +24,5 @@ def view(request: Request) -> dict[str, Any]:
     """The settings that this process was started with."""
     tweens = request.registry.queryUtility(ITweens)
     names = [] if tweens is None else [name for name, _ in tweens.explicit or tweens.implicit()]
-    report = doctor.examine(request.registry["c2cotel.settings"], tweens=names, connect=CONNECT(request))
+    report = doctor.examine(settings_of(request.registry), tweens=names, connect=CONNECT(request))
     return {"status": 200, **doctor.as_json(report)}

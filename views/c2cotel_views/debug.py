@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from string import punctuation
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -22,7 +22,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from c2cotel import broadcast
-from c2cotel.options import ApplicationSettings
+from c2cotel.plugin import ApplicationSettings
 from c2cotel_views._auth import SECRET
 from c2cotel_views._json import refusal
 from c2cotel_views._parameters import Parameter, number, seconds, text
@@ -31,13 +31,14 @@ from c2cotel_views._view import View
 LIMIT = number("limit", "How many types are shown.", default=30, least=1, most=10_000)
 PATH = text("path", "What to call, with its query, as `/api/hello?name=x`.", "", most=4000)
 TIME = seconds("time", "How long to sleep.", None, most=3600)
+_STACKS, _MEMORY, _MEMORY_MAPS = "c2c_debug_stacks", "c2c_debug_memory", "c2c_debug_memory_maps"
+
 STATUS = number("status", "The HTTP status to answer with.", default=500, least=200, most=599)
 
 
-@broadcast.decorator("c2c_debug_stacks", expect_answers=True)
 def _stacks() -> dict[str, Any]:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    found = []
+    threads = []
     for ident, frame in sys._current_frames().items():  # noqa: SLF001  # documented, in spite of its name
         frames: list[dict[str, Any]] = []
         current: Any = frame
@@ -48,11 +49,10 @@ def _stacks() -> dict[str, Any]:
                 entry["code"] = line
             frames.append(entry)
             current = current.f_back
-        found.append({"name": names.get(ident, "?"), "ident": ident, "frames": frames[::-1]})
-    return {"threads": found}
+        threads.append({"name": names.get(ident, "?"), "ident": ident, "frames": frames[::-1]})
+    return {"threads": threads}
 
 
-@broadcast.decorator("c2c_debug_memory", expect_answers=True)
 def _memory(limit: int) -> dict[str, Any]:
     collected = [gc.collect(generation) for generation in range(3)]
     return {
@@ -64,7 +64,6 @@ def _memory(limit: int) -> dict[str, Any]:
     }
 
 
-@broadcast.decorator("c2c_debug_memory_maps", expect_answers=True)
 def _memory_maps() -> dict[str, Any]:
     maps: list[Any] = psutil.Process().memory_maps(grouped=True)
     sizes = [{"path": each.path, **{f"{name}_kb": getattr(each, name) // 1024 for name in _SIZES}} for each in maps]
@@ -76,25 +75,25 @@ _SIZES = ("size", "rss", "pss", "swap")
 
 def stacks(_: Request) -> list[dict[str, Any]]:
     """The stack of every thread of every process; threads with the same one are together."""
-    found: dict[str, dict[str, Any]] = {}
-    for answer in _dicts(_stacks()):
+    groups: dict[str, dict[str, Any]] = {}
+    for answer in _answers(_STACKS):
         for thread in answer["threads"]:
-            together = found.setdefault(repr(thread["frames"]), {"threads": [], "frames": thread["frames"]})
+            together = groups.setdefault(repr(thread["frames"]), {"threads": [], "frames": thread["frames"]})
             thread_id = f"{answer['hostname']}/{answer['pid']}/{thread['name']}({thread['ident']})"
             together["threads"].append(thread_id)
-    for together in found.values():
+    for together in groups.values():
         together["threads"].sort()
-    return sorted(found.values(), key=lambda together: (-len(together["threads"]), together["threads"]))
+    return sorted(groups.values(), key=lambda together: (-len(together["threads"]), together["threads"]))
 
 
 def memory(request: Request) -> list[dict[str, Any]]:
     """What each process holds, counted by type, after a garbage collection."""
-    return _dicts(_memory(limit=LIMIT(request)))
+    return _answers(_MEMORY, limit=LIMIT(request))
 
 
 def memory_maps(_: Request) -> list[dict[str, Any]]:
     """What the memory of each process is made of, in KiB, by file."""
-    return _dicts(_memory_maps())
+    return _answers(_MEMORY_MAPS)
 
 
 def memory_diff(request: Request) -> list[tuple[str, int, int]]:
@@ -130,8 +129,8 @@ def error(request: Request) -> Response:
     """Fail with a status."""
     status = STATUS(request)
     if status not in status_map:
-        known = ", ".join(map(str, sorted(status_map)))
-        raise refusal(HTTPBadRequest, f"status={status}: expected one of {known}")
+        statuses = ", ".join(map(str, sorted(status_map)))
+        raise refusal(HTTPBadRequest, f"status={status}: expected one of {statuses}")
     raise exception_response(status)
 
 
@@ -172,18 +171,23 @@ def _count(types: Counter[str]) -> None:
     types.update(map(_type_name, gc.get_objects()))
 
 
-def _type_name(held: object) -> str:
-    kind = type(held)
+def _type_name(thing: object) -> str:
+    kind = type(thing)
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _dicts(answers: Iterable[Any] | None) -> list[dict[str, Any]]:
-    """The answers of the processes that gave one."""
-    found = [answer for answer in answers or () if isinstance(answer, dict)]
-    return sorted(found, key=lambda answer: (answer["hostname"] != socket.gethostname(), answer["pid"] != os.getpid()))
+def _answers(channel: str, **params: Any) -> list[dict[str, Any]]:
+    """The answers of the processes that gave one, this process's first."""
+    answers = broadcast.broadcast(channel, params, expect_answers=True) or ()
+    return sorted(
+        (answer for answer in answers if isinstance(answer, dict)),
+        key=lambda answer: (answer["hostname"] != socket.gethostname(), answer["pid"] != os.getpid()),
+    )
 
 
-def _row(path: str, route: str, view: Callable[[Request], Any], doc: str, *parameters: Parameter[Any]) -> View:
+def _row(
+    path: str, route: str, view: Callable[[Request], Any], doc: str, *parameters: Parameter[Any], **options: Any
+) -> View:
     return View(
         path=f"/debug/{path}",
         route=f"c2c_debug_{route}",
@@ -193,13 +197,20 @@ def _row(path: str, route: str, view: Callable[[Request], Any], doc: str, *param
         doc=doc,
         parameters=parameters,
         protected=True,
+        **options,
     )
 
 
 VIEWS = (
-    _row("stacks", "stacks", stacks, "The stack of every thread of all processes."),
-    _row("memory", "memory", memory, "What all processes hold, counted by type.", LIMIT),
-    _row("memory_maps", "memory_maps", memory_maps, "What the memory of all processes is made of, in KiB, by file."),
+    _row("stacks", "stacks", stacks, "The stack of every thread of all processes.", channels={_STACKS: _stacks}),
+    _row("memory", "memory", memory, "What all processes hold, counted by type.", LIMIT, channels={_MEMORY: _memory}),
+    _row(
+        "memory_maps",
+        "memory_maps",
+        memory_maps,
+        "What the memory of all processes is made of, in KiB, by file.",
+        channels={_MEMORY_MAPS: _memory_maps},
+    ),
     _row("memory_diff", "memory_diff", memory_diff, "Types that grow when a path is called again.", PATH, LIMIT),
     _row("memory_diff/{path:.*}", "memory_diff_deprecated", memory_diff, "As `/debug/memory_diff?path=`.", LIMIT),
     _row("sleep", "sleep", sleep, "Answers after some seconds, with 204.", TIME),

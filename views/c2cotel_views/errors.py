@@ -19,7 +19,7 @@ from pyramid.tweens import INGRESS, excview_tween_factory
 from webob.exc import WSGIHTTPException
 
 from c2cotel import redaction
-from c2cotel.options import ApplicationSettings
+from c2cotel.plugin import ApplicationSettings, settings_of
 from c2cotel_views import _cors
 from c2cotel_views._auth import secret_came
 from c2cotel_views._error_kinds import Kind, in_one_line, kind_of, stack_trace, text_of
@@ -35,7 +35,7 @@ _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding",
 
 def includeme(config: Any) -> None:
     """Register the error views, where the application has none of its own for the same exceptions."""
-    if config.registry["c2cotel.settings"].section(ApplicationSettings).disable_exception_handling:
+    if settings_of(config.registry).section(ApplicationSettings).disable_exception_handling:
         return
 
     def last() -> None:
@@ -57,8 +57,8 @@ def includeme(config: Any) -> None:
 
 def _views(config: Any) -> list[Any]:
     """The views without a name, a route or a predicate: those that would be replaced."""
-    found = [entry["introspectable"] for entry in config.introspector.get_category("views", ())]
-    return [view for view in found if not view["name"] and not view["route_name"] and view["phash"] == DEFAULT_PHASH]
+    views = [entry["introspectable"] for entry in config.introspector.get_category("views", ())]
+    return [view for view in views if not view["name"] and not view["route_name"] and view["phash"] == DEFAULT_PHASH]
 
 
 def _is_a_librarys(view: Any) -> bool:
@@ -79,17 +79,17 @@ def error_view(error: Any, request: Request) -> Response:
         response = Response(status=200)
         _cors.allow_preflight(request, response)
         return response
-    settings = request.registry["c2cotel.settings"].section(ApplicationSettings)
+    settings = settings_of(request.registry).section(ApplicationSettings)
     # The body of the application's request stays unread.
     all_of_it = settings.development or secret_came(request, form=False)
     message = text_of(error, all_of_it=all_of_it)
     _log(error, request, kind)
-    found: dict[str, Any] = {"message": message, "status": kind.status}
+    body: dict[str, Any] = {"message": message, "status": kind.status}
     if (request_id := getattr(request, "c2c_request_id", None)) is not None:
-        found["request_id"] = request_id
+        body["request_id"] = request_id
     if all_of_it:
-        found["stacktrace"] = stack_trace(error, values=True)
-    response = answer(found)
+        body["stacktrace"] = stack_trace(error, values=True)
+    response = answer(body)
     response.status = error.status if kind.is_http else kind.status
     if all_of_it:
         response.cache_control = "no-cache, no-store"

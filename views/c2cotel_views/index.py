@@ -9,8 +9,7 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 
-from c2cotel.options import ApplicationSettings
-from c2cotel.settings import Settings
+from c2cotel.plugin import ApplicationSettings, Settings, settings_of
 from c2cotel_views._auth import SECRET, is_authorized, log_in, log_out, secret_came, token
 from c2cotel_views._page import page
 from c2cotel_views._parameters import flag, texts
@@ -27,7 +26,7 @@ def view(request: Request) -> Response:
     if request.method == "POST" and secret_came(request):
         return _again(request, log_in)
     authorized = is_authorized(request)
-    settings = request.registry["c2cotel.settings"].section(ApplicationSettings)
+    settings = settings_of(request.registry).section(ApplicationSettings)
     rows = [row for row in request.registry[SERVED] if row.title and (authorized or not row.protected)]
     values: dict[str, Any] = {
         "rows": rows,

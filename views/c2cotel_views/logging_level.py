@@ -12,14 +12,13 @@ from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
 
 from c2cotel import broadcast
-from c2cotel.background import forks
 from c2cotel.broadcast import Store
-from c2cotel.telemetry import Telemetry
+from c2cotel.plugin import Telemetry, forks, process_state
 from c2cotel_views._json import refusal
 from c2cotel_views._parameters import number, text
 
-NAME = text("name", "Of the logger; `root` for the root logger. Missing: list what is overridden.", "", most=500)
-LEVEL = text("level", "The level to set, such as `DEBUG`. Missing: tell the level.", "", most=100)
+NAME = text("name", "Logger name (`root` for the root). Leave empty to list overrides.", "", most=500)
+LEVEL = text("level", "Level to set, such as `DEBUG`. Leave empty to show the level.", "", most=100)
 TTL = number("ttl", "Seconds after which the level goes back by itself; 0: never.", default=0, most=31_536_000)
 
 _logger = logging.getLogger(__name__)
@@ -32,6 +31,10 @@ class Overrides:
     """What this process overrides, and how each comes to its end."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every override; the loggers stay as they are."""
         self.levels: dict[str, str] = {}
         self._before: dict[str, int] = {}
         self._ends: dict[str, float] = {}
@@ -101,12 +104,16 @@ class Overrides:
             timer.cancel()
 
 
-overrides = Overrides()
-broadcast.subscribe(_CHANNEL, overrides.put)
+def _put(name: str, level: str, ttl: float = 0) -> dict[str, Any]:
+    return process_state(Overrides).put(name, level, ttl)
+
+
+CHANNELS = {_CHANNEL: _put}
 
 
 def install(_: Telemetry) -> Callable[[], None]:
-    """Restore what is kept; returns what brings the levels of before back."""
+    """Restore the overrides that Redis keeps; returns what brings the levels of before back."""
+    overrides = process_state(Overrides)
     forks.watch(overrides)
     overrides.restore()
 
@@ -141,15 +148,15 @@ def view(request: Request) -> dict[str, Any]:
 def _set(name: str, level: str, ttl: int) -> None:
     if not name:
         raise refusal(HTTPBadRequest, f"name: expected the name of the logger that gets level={level!r}, or {_ROOT}")
-    known = next((each for each in (level, level.upper()) if isinstance(logging.getLevelName(each), int)), None)
-    if known is None:
+    level_name = next((each for each in (level, level.upper()) if isinstance(logging.getLevelName(each), int)), None)
+    if level_name is None:
         raise refusal(HTTPBadRequest, f"level={level!r}: expected DEBUG, INFO, WARNING, ERROR or CRITICAL")
     if (store := broadcast.store()) is not None:
         try:
-            store.client.set(store.key(_KEY + name), known, ex=ttl or None)
+            store.client.set(store.key(_KEY + name), level_name, ex=ttl or None)
         except Exception as error:  # noqa: BLE001  # what can be reached without Redis is
             _logger.warning("The level of %s is not kept in %s: %s", name, store.name, error)
-    broadcast.broadcast(_CHANNEL, {"name": name, "level": known, "ttl": ttl}, expect_answers=True)
+    broadcast.broadcast(_CHANNEL, {"name": name, "level": level_name, "ttl": ttl}, expect_answers=True)
 
 
 def _all() -> dict[str, str]:
@@ -159,12 +166,12 @@ def _all() -> dict[str, str]:
             return {name: level for name, (level, _) in sorted(_kept(store).items())}
         except Exception as error:  # noqa: BLE001  # what this process knows is better than nothing
             _logger.warning("Levels of loggers cannot be read from %s: %s", store.name, error)
-    return dict(sorted(overrides.levels.items()))
+    return dict(sorted(process_state(Overrides).levels.items()))
 
 
 def _kept(store: Store) -> dict[str, tuple[str, float]]:
     """What is in Redis: level and seconds left (0: no end) by logger."""
-    found = {}
+    kept = {}
     start = store.key(_KEY)
     pattern = "".join(f"[{character}]" if character in "*?[]" else character for character in start) + "*"
     for key in store.client.scan_iter(match=pattern, count=1000):
@@ -172,5 +179,5 @@ def _kept(store: Store) -> dict[str, tuple[str, float]]:
         if level is not None:
             text = level.decode("utf-8", "replace") if isinstance(level, bytes) else level
             if isinstance(logging.getLevelName(text), int):
-                found[key.decode()[len(start) :]] = (text, max(milliseconds, 0) / 1000)
-    return found
+                kept[key.decode()[len(start) :]] = (text, max(milliseconds, 0) / 1000)
+    return kept

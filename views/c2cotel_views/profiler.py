@@ -29,8 +29,7 @@ from pyramid.response import Response
 from pyramid.tweens import INGRESS
 
 from c2cotel import broadcast, redaction
-from c2cotel.options import ApplicationSettings
-from c2cotel.telemetry import Telemetry
+from c2cotel.plugin import ApplicationSettings, Telemetry, process_state, settings_of
 from c2cotel_views._auth import log_in, secret_came, token
 from c2cotel_views._error_kinds import in_one_line
 from c2cotel_views._json import answer, refusal
@@ -83,6 +82,10 @@ class Profiles:
     """What this process has sampled since it was switched on; the last requests only."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Off, with no request sampled."""
         self.enabled = False
         self.kept: deque[Profile] = deque(maxlen=_KEPT)
 
@@ -98,18 +101,24 @@ class Profiles:
 
     def show(self, profile: str, speedscope: bool) -> dict[str, Any]:
         """One request in full, if it was answered here."""
-        found = next((each for each in list(self.kept) if each.id == profile), None)
-        if found is None:
+        kept = next((each for each in list(self.kept) if each.id == profile), None)
+        if kept is None:
             return {}
         if speedscope:
-            return {"speedscope": json.loads(SpeedscopeRenderer().render(found.session))}
-        return {"summary": found.summary(()), "calls": calls(found.session)}
+            return {"speedscope": json.loads(SpeedscopeRenderer().render(kept.session))}
+        return {"summary": kept.summary(()), "calls": calls(kept.session)}
 
 
-_profiles = Profiles()
-_switch = broadcast.decorator("c2c_profiler_switch", expect_answers=True)(_profiles.switch)
-_list = broadcast.decorator("c2c_profiler_list", expect_answers=True)(_profiles.list)
-_show = broadcast.decorator("c2c_profiler_show", expect_answers=True)(_profiles.show)
+_SWITCH, _LIST, _SHOW = "c2c_profiler_switch", "c2c_profiler_list", "c2c_profiler_show"
+_CHANNELS: dict[str, Callable[..., Any]] = {
+    _SWITCH: lambda enable: process_state(Profiles).switch(enable),
+    _LIST: lambda packages: process_state(Profiles).list(packages),
+    _SHOW: lambda profile, speedscope: process_state(Profiles).show(profile, speedscope),
+}
+
+
+def _ask(channel: str, **params: Any) -> list[Any]:
+    return broadcast.broadcast(channel, params, expect_answers=True) or []
 
 
 def add_tween(config: Any) -> None:
@@ -119,17 +128,18 @@ def add_tween(config: Any) -> None:
 
 def install(_: Telemetry) -> Callable[[], None]:
     """Nothing runs before it is switched on; returns what switches it off."""
-    return lambda: _profiles.switch(enable=False)
+    return lambda: process_state(Profiles).switch(enable=False)
 
 
 def tween_factory(handler: Callable[[Request], Any], registry: Any) -> Callable[[Request], Any]:
     """Samples the requests of the application, its other tweens included, and not those of our own views."""
-    settings = registry["c2cotel.settings"].section(ApplicationSettings)
+    settings = settings_of(registry).section(ApplicationSettings)
     ours = tuple(f"{path}/" for path in (settings.base_path, settings.profiler_path) if path)
     running = threading.local()
+    profiles = process_state(Profiles)
 
     def tween(request: Request) -> Any:
-        if not _profiles.enabled or getattr(running, "here", False):
+        if not profiles.enabled or getattr(running, "here", False):
             return handler(request)
         if f"{request.environ.get('PATH_INFO')}/".startswith(ours):
             return handler(request)
@@ -149,7 +159,7 @@ def tween_factory(handler: Callable[[Request], Any], registry: Any) -> Callable[
             session.frame_records = _shorter(session.frame_records)
             name = f"{request.method} {in_one_line(redaction.path(request.environ))}"
             status = getattr(response, "status_int", None)
-            _profiles.kept.append(Profile(secrets.token_hex(8), began, name, status, session))
+            profiles.kept.append(Profile(secrets.token_hex(8), began, name, status, session))
         return response
 
     return tween
@@ -160,8 +170,8 @@ def view(request: Request) -> Response:
     enable = ENABLE(request)
     came = secret_came(request)
     if enable is not None or came:
-        _switch(enable=came if enable is None else enable)
-    settings = request.registry["c2cotel.settings"].section(ApplicationSettings)
+        _ask(_SWITCH, enable=came if enable is None else enable)
+    settings = settings_of(request.registry).section(ApplicationSettings)
     cookies = Response()
     key = log_in(request, cookies) if came else token(request)
     values = {"here": request.path, "home": f"{request.script_name}{settings.base_path}/" if settings.base_path else ""}
@@ -169,17 +179,17 @@ def view(request: Request) -> Response:
     if not profile:
         response = _overview(settings, key, values)
     elif FORMAT(request) == "speedscope":
-        response = answer(_found(profile, speedscope=True)["speedscope"])
+        response = answer(_kept_profile(profile, speedscope=True)["speedscope"])
         response.content_disposition = f'attachment; filename="{profile}.speedscope.json"'
     else:
-        response = page("profile.html", **_found(profile, speedscope=False), **values)
+        response = page("profile.html", **_kept_profile(profile, speedscope=False), **values)
     response.headers.extend((name, value) for name, value in cookies.headerlist if name == "Set-Cookie")
     return response
 
 
 def _overview(settings: ApplicationSettings, key: str | None, values: dict[str, Any]) -> Response:
     packages = settings.profiler_modules
-    answers = [answer for answer in _list(packages=packages) or () if isinstance(answer, dict)]
+    answers = [answer for answer in _ask(_LIST, packages=packages) if isinstance(answer, dict)]
     requests = [{**each, **_process(answer)} for answer in answers for each in answer["requests"]]
     total: dict[str, float] = dict.fromkeys((*packages, _OTHER), 0.0)
     for each in requests:
@@ -197,10 +207,10 @@ def _overview(settings: ApplicationSettings, key: str | None, values: dict[str, 
     )
 
 
-def _found(profile: str, *, speedscope: bool) -> dict[str, Any]:
-    for found in _show(profile=profile, speedscope=speedscope) or ():
-        if isinstance(found, dict) and ("speedscope" in found or "calls" in found):
-            return {**found, **_process(found)}
+def _kept_profile(profile: str, *, speedscope: bool) -> dict[str, Any]:
+    for share in _ask(_SHOW, profile=profile, speedscope=speedscope):
+        if isinstance(share, dict) and ("speedscope" in share or "calls" in share):
+            return {**share, **_process(share)}
     raise refusal(HTTPNotFound, f"profile={profile!r}: no process has it; each keeps its last {_KEPT} requests")
 
 
@@ -224,12 +234,12 @@ def calls(session: Session) -> list[dict[str, Any]]:
     if root is None:
         return []
     whole = root.time or math.inf
-    found: list[dict[str, Any]] = []
+    listed: list[dict[str, Any]] = []
     waiting: list[tuple[Frame, int]] = [(root, 0)]
     while waiting:
         frame, depth = waiting.pop()
         inner = [each for each in frame.children if not each.is_synthetic and each.time >= _SMALL * whole]
-        found.append(
+        listed.append(
             {
                 "function": frame.function,
                 "where": frame.code_position_short() or "",
@@ -240,9 +250,9 @@ def calls(session: Session) -> list[dict[str, Any]]:
             }
         )
         waiting += [(each, depth + 1) for each in sorted(inner, key=lambda each: each.time)]
-    for call, following in zip(found, [*found[1:], {"depth": 0}], strict=True):
+    for call, following in zip(listed, [*listed[1:], {"depth": 0}], strict=True):
         call["end"] = max(0, call["depth"] - following["depth"])
-    return found
+    return listed
 
 
 def time_by_package(session: Session, packages: Sequence[str]) -> dict[str, float]:
@@ -255,7 +265,7 @@ def time_by_package(session: Session, packages: Sequence[str]) -> dict[str, floa
     Returns:
         seconds by package, and those of none of them as `other`.
     """
-    found = dict.fromkeys((*packages, _OTHER), 0.0)
+    seconds = dict.fromkeys((*packages, _OTHER), 0.0)
     root = session.root_frame()
     waiting: list[tuple[Frame, str]] = [] if root is None else [(root, _OTHER)]
     while waiting:
@@ -263,22 +273,22 @@ def time_by_package(session: Session, packages: Sequence[str]) -> dict[str, floa
         module = (frame.file_path_short or "").removesuffix(".py").replace(os.sep, ".").removesuffix(".__init__")
         owners = [package for package in packages if f"{module}.".startswith(f"{package}.")]
         owner = max(owners, key=len, default=owner)
-        found[owner] += max(0.0, frame.total_self_time)
+        seconds[owner] += max(0.0, frame.total_self_time)
         waiting += [(each, owner) for each in frame.children if not each.is_synthetic]
-    return found
+    return seconds
 
 
 def slices(seconds: dict[str, float]) -> list[dict[str, Any]]:
     """A pie of parts: of each its `name`, `seconds`, `share`, and the `path` of its slice on a circle of radius 1."""
     whole = sum(seconds.values())
-    found = []
+    parts = []
     begin = 0.0
     for name, spent in sorted(seconds.items(), key=lambda part: -part[1]):
         share = spent / whole if whole else 0.0
         end = begin + share
-        found.append({"name": name, "seconds": spent, "share": share, "path": _slice(begin, end)})
+        parts.append({"name": name, "seconds": spent, "share": share, "path": _slice(begin, end)})
         begin = end
-    return found
+    return parts
 
 
 def _slice(begin: float, end: float) -> str:
@@ -300,6 +310,7 @@ VIEWS = (
         changes_state=lambda request: ENABLE(request) is not None,
         at=lambda settings: settings.section(ApplicationSettings).profiler_path,
         page=True,
+        channels=_CHANNELS,
         install=install,
     ),
 )

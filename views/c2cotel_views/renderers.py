@@ -53,9 +53,9 @@ def _is_plain(value: Any) -> bool:
     """Whether all of it is of JSON's own types, so that no adapter can have a say."""
     kind = type(value)
     if kind is dict:
-        return all(type(key) is str and (type(held) is str or _is_plain(held)) for key, held in value.items())
+        return all(type(key) is str and (type(inner) is str or _is_plain(inner)) for key, inner in value.items())
     if kind is list or kind is tuple:
-        return all(type(held) is str or _is_plain(held) for held in value)
+        return all(type(inner) is str or _is_plain(inner) for inner in value)
     return kind in _PLAIN
 
 

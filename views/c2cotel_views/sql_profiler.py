@@ -7,6 +7,7 @@ transaction cannot notice; what that transaction has not committed is not seen t
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,13 @@ from opentelemetry import trace
 from pyramid.request import Request
 
 from c2cotel import broadcast, redaction
+from c2cotel.plugin import Telemetry, process_state
 from c2cotel_views._parameters import flag
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-ENABLE = flag("enable", "Turn it on or off in all processes; missing: tell the state.", default=None)
+ENABLE = flag("enable", "Whether to turn it on or off in all processes. Leave empty to show the state.", default=None)
 
 _logger = logging.getLogger("c2cotel.sql_profiler")
 _CHANNEL = "c2c_sql_profiler"
@@ -32,9 +34,13 @@ class Profiler:
     """The profiler of this process."""
 
     def __init__(self) -> None:
+        self._listening = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Off, with no statement seen."""
         self.enabled = False
         self._seen: set[Any] = set()
-        self._listening = False
 
     def switch(self, enable: bool) -> dict[str, Any]:
         """Turn it on, with no statement seen yet, or off."""
@@ -76,13 +82,13 @@ class Profiler:
             return
         pool = connection.engine.pool.recreate()  # the same server, and never a connection that the application needs
         try:
-            with closing(pool.connect()) as own, closing(own.cursor()) as cursor:
+            with closing(pool.connect()) as separate, closing(separate.cursor()) as cursor:
                 try:
                     cursor.execute(_TIMEOUTS)
                     cursor.execute(f"EXPLAIN ANALYZE {statement}", parameters)
                     plan = "\n".join(row[0] for row in cursor.fetchall())
                 finally:
-                    own.rollback()
+                    separate.rollback()
         finally:
             pool.dispose()
         pretty, values, plan = map(redaction.anywhere, (_pretty(statement), repr(parameters), plan))
@@ -97,8 +103,16 @@ def _pretty(statement: str) -> str:
     return str(sqlparse.format(statement, reindent=True, keyword_case="upper"))
 
 
-profiler = Profiler()
-broadcast.subscribe(_CHANNEL, profiler.switch)
+def _switch(enable: bool) -> dict[str, Any]:
+    return process_state(Profiler).switch(enable)
+
+
+CHANNELS = {_CHANNEL: _switch}
+
+
+def install(_: Telemetry) -> Callable[[], None]:
+    """Explain nothing before the profiler is switched on; returns what switches it off."""
+    return process_state(Profiler).reset
 
 
 def changes(request: Request) -> bool:
@@ -111,4 +125,4 @@ def view(request: Request) -> dict[str, Any]:
     enable = ENABLE(request)
     if enable is not None:
         broadcast.broadcast(_CHANNEL, {"enable": enable}, expect_answers=True)
-    return {"status": 200, "enabled": profiler.enabled}
+    return {"status": 200, "enabled": process_state(Profiler).enabled}

@@ -8,8 +8,7 @@ from typing import Any
 from pyramid.request import Request
 
 from c2cotel import broadcast
-from c2cotel.telemetry import Telemetry
-from c2cotel.totals import merge
+from c2cotel.plugin import Telemetry, merge_totals, telemetry_of
 from c2cotel_views._parameters import choice, flag
 
 RESET = flag("reset", "Return and clear.", default=False)
@@ -28,7 +27,7 @@ def view(request: Request) -> dict[str, Any]:
     """Timers, gauges and counters; ``reset=1`` returns and clears them in one step."""
     reset = RESET(request)
     if SCOPE(request) == "process":
-        return merge([request.registry["c2cotel.telemetry"].totals(reset=reset)])
+        return merge_totals([telemetry_of(request.registry).totals(reset=reset)])
     answers = broadcast.broadcast(_CHANNEL, {"reset": reset}, expect_answers=True) or []
     shares = [answer["totals"] for answer in answers if isinstance(answer, dict)]
-    return {**merge(shares), "processes": {"answered": len(shares), "silent": len(answers) - len(shares)}}
+    return {**merge_totals(shares), "processes": {"answered": len(shares), "silent": len(answers) - len(shares)}}

@@ -7,8 +7,7 @@ from typing import Any
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 
-from c2cotel.options import ApplicationSettings
-from c2cotel.settings import Settings
+from c2cotel.plugin import ApplicationSettings, Settings, settings_of
 from c2cotel_views import _versions
 from c2cotel_views._json import refusal
 
@@ -20,8 +19,8 @@ def enabled(settings: Settings) -> bool:
 
 def view(request: Request) -> dict[str, Any]:
     """The file as it is now."""
-    path = request.registry["c2cotel.settings"].section(ApplicationSettings).versions_path
-    found = _versions.read(path)
-    if found is None:
+    path = settings_of(request.registry).section(ApplicationSettings).versions_path
+    versions = _versions.read(path)
+    if versions is None:
         raise refusal(HTTPNotFound, "The versions file is gone")
-    return found
+    return versions

@@ -20,7 +20,7 @@ from pyramid.response import Response
 
 import c2cotel
 from c2cotel import broadcast
-from c2cotel.options import ApplicationSettings, StatsdSettings
+from c2cotel.plugin import ApplicationSettings, StatsdSettings, settings_of, telemetry_of
 from c2cotel_views import _versions
 from c2cotel_views._auth import is_authorized
 from c2cotel_views._json import answer, refusal
@@ -53,7 +53,7 @@ def _ready(request: Request) -> Response:
 
 
 def _report(request: Request, max_level: int, names: tuple[str, ...]) -> Response:
-    settings = request.registry["c2cotel.settings"].section(ApplicationSettings)
+    settings = settings_of(request.registry).section(ApplicationSettings)
     details = settings.development or is_authorized(request)
     report = request.registry[_KEY].run(request, max_level, names, details=details)
     response = answer(report)
@@ -108,9 +108,9 @@ class HealthCheck:
         registry = config.registry
         if "c2cotel.settings" not in registry:
             c2cotel.setup(config)
-        settings = registry["c2cotel.settings"]
+        settings = settings_of(registry)
         self._settings: ApplicationSettings = settings.section(ApplicationSettings)
-        telemetry = registry["c2cotel.telemetry"]
+        telemetry = telemetry_of(registry)
         self._tagged: bool = telemetry.settings.section(StatsdSettings).use_tags
         if _KEY in registry:
             self._checks: Checks = registry[_KEY]

@@ -16,11 +16,10 @@ from opentelemetry import trace
 from pyramid.request import Request
 
 from c2cotel import redaction
-from c2cotel.sinks import Observation
-from c2cotel.spans import child
+from c2cotel.plugin import Observation, child_span
 from c2cotel_views._error_kinds import stack_trace
+from c2cotel_views.health._isolation import isolated
 from c2cotel_views.health._results import JsonCheckException, as_json, message_of
-from c2cotel_views.health._world import own_world
 
 _logger = logging.getLogger("c2cotel.health")
 
@@ -93,9 +92,9 @@ class Check:
 
     def _work(self, run: Run, request: Request, tracer: trace.Tracer | None) -> None:
         try:
-            with own_world(request) as twin:
+            with isolated(request) as twin:
                 if tracer is not None and trace.get_current_span().is_recording():
-                    with child(tracer, f"health_check {self.name}", {_NAME: self.name}):
+                    with child_span(tracer, f"health_check {self.name}", {_NAME: self.name}):
                         run.result = as_json(self.function(twin))
                 else:
                     run.result = as_json(self.function(twin))
@@ -210,6 +209,6 @@ def _tell(check: Check, entry: dict[str, Any], *, failing: bool) -> None:
     """Log when a check begins to fail and when it succeeds again: it is asked every few seconds."""
     was, check.failing = check.failing, failing
     if failing and not was:
-        _logger.warning("The health check %s fails: %s (told once)", check.name, entry["message"])
+        _logger.warning("The health check %s fails: %s (logged once)", check.name, entry["message"])
     elif was and not failing:
         _logger.info("The health check %s succeeds again", check.name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyramid.request import Request
 
 from c2cotel import stats
-from c2cotel.errors import SettingsError
+from c2cotel.plugin import SettingsError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -119,7 +119,7 @@ class Alembic:
             raise SettingsError(f"add_alembic_check: expected pip install 'c2cotel[alembic]' ({error})") from error
         if not Path(path).is_file():
             raise SettingsError(f"alembic_ini_path={path!r}: there is no such file")
-        environment: Any = {f"ENV_{name}": held.replace("%", "%%") for name, held in os.environ.items()}
+        environment: Any = {f"ENV_{name}": value.replace("%", "%%") for name, value in os.environ.items()}
         config = Config(path, ini_section=section, config_args=environment)
         if not config.file_config.has_section(section):
             config = Config(path, ini_section=_ALEMBIC, config_args=environment)
@@ -139,10 +139,12 @@ class Alembic:
         def check(_: Request) -> str:
             for engine, name in names.items():
                 with _timing(_ALEMBIC, {"conf": path, "con": name}, tagged=tagged):
-                    found = self._revisions(engine)
-                if found != self.heads:
-                    raise ValueError(f"Invalid alembic version in {name}: {_said(found)}, expected {_said(self.heads)}")
-            return _said(self.heads)
+                    revisions = self._revisions(engine)
+                if revisions != self.heads:
+                    raise ValueError(
+                        f"Invalid alembic version in {name}: {_listed(revisions)}, expected {_listed(self.heads)}"
+                    )
+            return _listed(self.heads)
 
         return check
 
@@ -159,5 +161,5 @@ def _timing(what: str, tags: dict[str, str], *, tagged: bool) -> stats.Timing:
     return stats.timer_context(key, tags) if tagged else stats.timer_context((*key, *tags.values()))
 
 
-def _said(revisions: set[str]) -> str:
+def _listed(revisions: set[str]) -> str:
     return ", ".join(sorted(revisions)) or "none"

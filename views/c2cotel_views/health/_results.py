@@ -50,26 +50,26 @@ def as_json(value: Any, depth: int = 0) -> Any:
     if isinstance(value, (float, Decimal)):
         return float(value) if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {_key(name): _held(_key(name), held, depth) for name, held in value.items()}
+        return {_key(name): _member(_key(name), inner, depth) for name, inner in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [as_json(held, depth + 1) for held in value]
+        return [as_json(inner, depth + 1) for inner in value]
     return _text(value)
 
 
 def message_of(error: BaseException) -> str:
     """What an exception says, never empty; of the database's errors without the statement."""
     try:
-        said = str(error)
+        text = str(error)
     except Exception:  # noqa: BLE001  # an exception of the application may do anything
-        said = ""
+        text = ""
     if hasattr(error, "statement"):  # SQLAlchemy's: the lines after the first have the statement
-        said = said.partition("\n")[0]
-    said = _text(said)[:_LONGEST]
+        text = text.partition("\n")[0]
+    text = _text(text)[:_LONGEST]
     name = type(error).__name__
-    return said or name
+    return text or name
 
 
-def _held(name: str, value: Any, depth: int) -> Any:
+def _member(name: str, value: Any, depth: int) -> Any:
     named = f"{quote_plus(name)}=x"
     return as_json(value, depth + 1) if redaction.query(named) == named else redaction.HIDDEN
 

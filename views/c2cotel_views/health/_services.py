@@ -9,7 +9,7 @@ from typing import Any
 from pyramid.request import Request
 
 from c2cotel import broadcast, redaction
-from c2cotel.errors import SettingsError
+from c2cotel.plugin import SettingsError
 from c2cotel_views.health._results import JsonCheckException
 
 _CHANNEL = "c2c_version"
@@ -32,7 +32,10 @@ def url_check(
     def check(request: Request) -> Any:
         # The id of the request goes along: c2cotel sends it with every call that is made while one is current.
         response = requests.get(
-            _known(url, request), params=_known(params, request), headers=_known(headers, request), timeout=timeout
+            _resolved(url, request),
+            params=_resolved(params, request),
+            headers=_resolved(headers, request),
+            timeout=timeout,
         )
         response.raise_for_status()
         return check_cb(request, response)
@@ -45,7 +48,7 @@ def url_name(url: Any) -> str:
     return redaction.url(url) if isinstance(url, str) else getattr(url, "__name__", type(url).__name__)
 
 
-def _known(given: Any, request: Request) -> Any:
+def _resolved(given: Any, request: Request) -> Any:
     return given(request) if callable(given) else given
 
 

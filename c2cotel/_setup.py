@@ -1,0 +1,125 @@
+"""The only module that knows everybody: settings to pipeline to telemetry to instrumentation to plug-ins."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from time import perf_counter
+from typing import Any
+
+import wrapt
+
+from c2cotel import broadcast, state
+from c2cotel.config.declare import Settings
+from c2cotel.config.settings import APPLICATION, PROCESS, ApplicationSettings, SentrySettings
+from c2cotel.errors import SettingsError
+from c2cotel.runtime.pipeline import Pipeline, Service
+from c2cotel.runtime.telemetry import Running, Telemetry, running
+
+TELEMETRY = "c2cotel.telemetry"
+SETTINGS = "c2cotel.settings"
+
+_INSTRUMENTATIONS = {
+    library: f"c2cotel.instrumentation.{library}" for library in ("gunicorn", "redis", "requests", "sqlalchemy")
+}
+
+_logger = logging.getLogger(__name__)
+
+
+class _ImportHooks:
+    """The libraries whose import is waited for; a hook cannot be taken out again, so each library has one."""
+
+    def __init__(self) -> None:
+        self.libraries: set[str] = set()
+
+    def reset(self) -> None:
+        """Nothing to do: the hooks stay, and ask what runs when a library is imported."""
+
+
+def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> Telemetry:
+    """Turn on all that the settings ask for; see `c2cotel.setup`."""
+    settings = Settings(os.environ, None if config is None else config.registry.settings)
+    for section in (*APPLICATION, *PROCESS):
+        settings.section(section)
+    with state.of(Running).lock:
+        telemetry = _start(settings, _service(config), clock)
+    try:
+        _instrument_libraries()
+        if settings.section(SentrySettings).url is not None:
+            telemetry.install(import_module("c2cotel.sentry").install)
+        telemetry.install(_broadcast)  # after the above: what it sends is measured from the first message on
+    except BaseException:
+        telemetry.close(timeout=0.5)
+        raise
+    if config is not None:
+        config.registry[TELEMETRY] = telemetry
+        config.registry[SETTINGS] = settings
+        from c2cotel.instrumentation import pyramid  # noqa: PLC0415  # scripts need no Pyramid
+
+        telemetry.install(pyramid.install)
+        if settings.section(ApplicationSettings).stats_view:
+            telemetry.keep_totals()
+        # Through include: a second call does nothing, and what the application registers itself wins.
+        config.include(_include)
+    return telemetry
+
+
+def _start(settings: Settings, service: Service, clock: Callable[[], float]) -> Telemetry:
+    if (started := running()) is not None:
+        for section in PROCESS:
+            settings.must_agree(started.settings, section)
+        return started
+    telemetry = Telemetry(settings, Pipeline(settings, service), clock)
+    state.of(Running).telemetry = telemetry
+    telemetry.start()
+    return telemetry
+
+
+def _broadcast(telemetry: Telemetry) -> Callable[[], None]:
+    return broadcast.start(telemetry.settings)
+
+
+def _instrument_libraries() -> None:
+    """Instrument what the application has imported or will import, and import nothing on its behalf."""
+    hooks = state.of(_ImportHooks)
+    for library in _INSTRUMENTATIONS:
+        if library not in hooks.libraries:
+            hooks.libraries.add(library)
+            wrapt.register_post_import_hook(lambda module: _instrument(module.__name__), library)
+        elif library in sys.modules:
+            _instrument(library)
+
+
+def _instrument(library: str) -> None:
+    telemetry = running()
+    if telemetry is None:
+        return
+    try:
+        telemetry.install(import_module(_INSTRUMENTATIONS[library]).install)
+    except SettingsError as error:  # inside somebody's import statement
+        _logger.error("%s is not instrumented: %s", library, error)  # noqa: TRY400  # the message says it all
+
+
+def _include(config: Any) -> None:
+    from c2cotel.instrumentation import pyramid  # noqa: PLC0415  # scripts need no Pyramid
+
+    pyramid.include(config)
+    if config.registry[SETTINGS].section(SentrySettings).url is not None:
+        import_module("c2cotel.sentry").include(config)
+    for plugin in entry_points(group="c2cotel.plugins"):
+        config.include(plugin.load())
+
+
+def _service(config: Any) -> Service:
+    package = getattr(getattr(config, "root_package", None), "__name__", None)
+    if package is None or package == "__main__":
+        return Service()
+    name = package.partition(".")[0]
+    try:
+        return Service(name, version(name))
+    except PackageNotFoundError:
+        return Service(name)

@@ -1,0 +1,56 @@
+"""The id of a request as Pyramid's requests have it: `request.c2c_request_id`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyramid.request import Request
+from pyramid.threadlocal import manager
+
+from c2cotel.runtime import request_id
+from c2cotel.runtime.telemetry import Telemetry
+
+TRAIL = "c2c.trail"
+"""Where the environ of a request has a list: its id, then the seconds of each rendering."""
+NO_TRAIL = (None,)
+_ID = "c2c.request_id"
+"""Where the environ of a sub-request that no tween saw has the id that it was given when it was asked for."""
+
+
+def install(telemetry: Telemetry) -> Callable[[], None]:
+    """Give every request its `c2c_request_id`; returns what takes it away again.
+
+    It is a property of Pyramid's own class, so that sub-requests made by `Request.blank` have it too; a request method
+    of Pyramid's would cost each request more than all measuring does.
+    """
+
+    def c2c_request_id(self: Request) -> str:
+        environ = self.environ
+        if TRAIL in environ:
+            return str(environ[TRAIL][0])
+        own_id: str | None = environ.get(_ID)
+        if own_id is None:
+            own_id = request_id.read(environ, telemetry.request_id_keys) or outer_id()
+        if own_id is None:
+            own_id = environ[_ID] = telemetry.new_request_id()
+        return own_id
+
+    Request.c2c_request_id = property(c2c_request_id)  # type: ignore[assignment]
+
+    def undo() -> None:
+        del Request.c2c_request_id
+
+    return undo
+
+
+def outer_id() -> str | None:
+    """The id of the request that a sub-request belongs to."""
+    outer = outer_environ()
+    return outer.get(TRAIL, NO_TRAIL)[0] or outer.get(_ID)
+
+
+def outer_environ() -> dict[str, Any]:
+    """The environ of the request that the server called the application with; empty outside of one."""
+    outer = manager.stack[0]["request"] if manager.stack else None
+    return getattr(outer, "environ", {})

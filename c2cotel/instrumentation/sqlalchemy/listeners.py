@@ -1,0 +1,186 @@
+"""SQL through SQLAlchemy: a timer for each statement and each commit, spans, the request's id in PostgreSQL's log.
+
+One pair of listeners on the `Engine` class serves every engine, also those made before `setup`; what a statement needs
+between them is kept on its execution context, so that a failed one leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from threading import Lock
+from typing import Any
+from weakref import WeakSet
+
+from opentelemetry.metrics import NoOpMeterProvider
+from pyramid.threadlocal import get_current_request
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import Session
+
+from c2cotel.config.settings import SqlSettings, StatsdSettings
+from c2cotel.instrumentation.sqlalchemy.names import sql_name
+from c2cotel.metrics.instruments import COMMIT, SQL
+from c2cotel.metrics.observations import Observation
+from c2cotel.metrics.recorder import Series
+from c2cotel.otel.contrib import free_instrumentor
+from c2cotel.otel.sdk_private import is_suppressed
+from c2cotel.runtime.telemetry import Telemetry
+
+_SYSTEMS = {"postgresql": "postgresql", "sqlite": "sqlite", "mysql": "mysql", "mariadb": "mariadb"}
+_START = "_c2c_start"
+_MOST_STATEMENTS = 2000
+_LONGEST_STATEMENT = 10_000
+_LONGEST_NAME = 63
+"""Bytes that PostgreSQL keeps of an `application_name`."""
+
+
+def install(telemetry: Telemetry) -> Callable[[], None]:
+    """Measure every engine of this process; returns what takes it out again."""
+    listeners = [*_timers(telemetry), *_commit_timers(telemetry)]
+    if telemetry.settings.section(SqlSettings).request_id:
+        listeners.append((Session, "after_begin", _tell_request_id))
+    engines: WeakSet[Engine] = WeakSet()
+    lock = Lock()
+    remove_spans = _no_spans
+    if telemetry.tracer is not None:
+        attach, remove_spans = _spans(telemetry)
+    else:
+        attach = _nothing
+
+    def first_use(connection: Connection) -> None:
+        engine = getattr(connection.engine, "_proxied", connection.engine)
+        if engine not in engines:
+            with lock:
+                new = engine not in engines
+                engines.add(engine)
+            if new:
+                attach(engine)
+
+    listeners.append((Engine, "engine_connect", first_use))
+    for target, name, listener in listeners:
+        event.listen(target, name, listener)
+    stop_observing = telemetry.observe(lambda: _pools(engines))
+
+    def undo() -> None:
+        stop_observing()
+        for target, name, listener in listeners:
+            event.remove(target, name, listener)
+        remove_spans()
+
+    return undo
+
+
+def _timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
+    clock = telemetry.clock
+    recorder = telemetry.recorder
+    literals = telemetry.settings.section(StatsdSettings).names_2018
+    statements: dict[tuple[str, str], Series] = {}
+
+    def series_of(statement: str, dialect: str) -> Series:
+        summary = sql_name(statement, literals=literals)
+        system = _SYSTEMS.get(dialect, dialect)
+        series = recorder.series(SQL, {"db.query.summary": summary, "db.system.name": system})
+        if len(statements) >= _MOST_STATEMENTS:
+            statements.clear()
+        if len(statement) <= _LONGEST_STATEMENT:
+            statements[statement, dialect] = series
+        return series
+
+    def before_execute(_: Any, __: Any, ___: str, ____: Any, context: Any, _____: bool) -> None:
+        if context is not None and not is_suppressed():
+            setattr(context, _START, clock())
+
+    def after_execute(connection: Connection, _: Any, statement: str, __: Any, context: Any, ___: bool) -> None:
+        start = getattr(context, _START, None)
+        if start is not None and telemetry.measures:
+            dialect = connection.dialect.name
+            series = statements.get((statement, dialect)) or series_of(statement, dialect)
+            series.record(clock() - start)
+
+    return [(Engine, "before_cursor_execute", before_execute), (Engine, "after_cursor_execute", after_execute)]
+
+
+def _commit_timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
+    clock = telemetry.clock
+    recorder = telemetry.recorder
+    commits: dict[str, Series] = {}
+
+    def before_commit(session: Session) -> None:
+        if not session.in_nested_transaction() and not is_suppressed():  # a savepoint is no commit
+            session.info[_START] = clock()
+
+    def after_commit(session: Session) -> None:
+        if session.in_nested_transaction():
+            return
+        start = session.info.pop(_START, None)
+        if start is not None and telemetry.measures:
+            system = _system_of(session)
+            series = commits.get(system)
+            if series is None:
+                attributes = {"db.operation.name": "COMMIT", "db.system.name": system}
+                series = commits[system] = recorder.series(COMMIT, attributes)
+            series.record(clock() - start)
+
+    return [(Session, "before_commit", before_commit), (Session, "after_commit", after_commit)]
+
+
+def _system_of(session: Session) -> str:
+    bind = getattr(session, "c2c_rw_bind", None) or session.bind
+    dialect = getattr(getattr(bind, "dialect", None), "name", "other_sql")
+    return _SYSTEMS.get(dialect, dialect)
+
+
+def _tell_request_id(_: Session, __: Any, connection: Connection) -> None:
+    """Make the request's id the transaction's `application_name`, by the driver itself: no timer, no span.
+
+    ``true``: until the end of the transaction, so that a pooled connection never carries a past id.
+    """
+    request = get_current_request()
+    if request is None or connection.dialect.name != "postgresql":
+        return
+    given = getattr(request, "c2c_request_id", None)
+    if given is None:  # a dummy request of a test
+        return
+    request_id = given.encode()[:_LONGEST_NAME].decode("ascii", "ignore")
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute("SELECT set_config('application_name', %s, true)", (request_id,))
+    finally:
+        cursor.close()
+
+
+def _spans(telemetry: Telemetry) -> tuple[Callable[[Engine], None], Callable[[], None]]:
+    """Contrib's tracer for each engine; not its instrumentor, which reaches only engines that are made later."""
+    if free_instrumentor("sqlalchemy", "SQLAlchemyInstrumentor") is None:
+        return _nothing, _no_spans
+    from opentelemetry.instrumentation.sqlalchemy.engine import EngineTracer  # noqa: PLC0415  # the extra is there
+
+    usage = NoOpMeterProvider().get_meter("c2cotel").create_up_down_counter("db.client.connections.usage")
+
+    def attach(engine: Engine) -> None:
+        make: Any = EngineTracer
+        make(telemetry.tracer, engine, usage)
+
+    return attach, EngineTracer.remove_all_event_listeners
+
+
+def _pools(engines: Iterable[Engine]) -> Iterable[Observation]:
+    """Connections of each engine's pool.
+
+    https://opentelemetry.io/docs/specs/semconv/database/database-metrics/#connection-pools
+    """
+    for engine in list(engines):
+        pool: Any = engine.pool
+        if hasattr(pool, "checkedout"):
+            name = getattr(engine, "c2c_name", None) or engine.url.set(query={}).render_as_string()
+            for state, number in (("used", pool.checkedout()), ("idle", pool.checkedin())):
+                attributes = {"db.client.connection.pool.name": name, "db.client.connection.state": state}
+                yield Observation("db.client.connection.count", "{connection}", attributes, number)
+
+
+def _nothing(_: Engine) -> None:
+    return None
+
+
+def _no_spans() -> None:
+    return None

@@ -1,0 +1,156 @@
+"""One histogram, sum or last value a series: what OTLP and every other OpenTelemetry exporter wants.
+
+Folded and collected by background threads.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opentelemetry.sdk.metrics import Counter as SdkCounter
+from opentelemetry.sdk.metrics import Histogram as SdkHistogram
+from opentelemetry.sdk.metrics.export import AggregationTemporality, Gauge, HistogramDataPoint, Metric, NumberDataPoint
+
+from c2cotel.metrics.instruments import Instrument, Kind
+from c2cotel.metrics.observations import Observer
+from c2cotel.metrics.points import fitting, metric, otel_identity
+from c2cotel.metrics.recorder import Series
+
+_DELTA = AggregationTemporality.DELTA
+_CUMULATIVE = AggregationTemporality.CUMULATIVE
+
+
+class AggregateSink:
+    """Keeps one histogram, sum or last value a series: what OTLP and every other OpenTelemetry exporter wants.
+
+    Args:
+        temporality: what the exporter prefers, by kind; cumulative when a kind is missing.
+        observers: asked at each collection; the list may change.
+    """
+
+    def __init__(
+        self, temporality: Mapping[Kind, AggregationTemporality] | None = None, observers: Sequence[Observer] = ()
+    ) -> None:
+        self._temporality = dict(temporality or {})
+        self._observers = observers
+        self._decreasing: set[str] = set()
+        self.reset()
+
+    def fold(self, series: Series, values: Sequence[float]) -> None:
+        with self._lock:
+            state = self._states.get(series)
+            if state is None:
+                state = self._states[series] = _STATES[series.instrument.kind](series.instrument, self._interval_start)
+            state.fold(values)
+            if series.instrument.kind is Kind.COUNTER and min(values) < 0:
+                self._decreasing.add(otel_identity(series)[0])
+
+    def collect(self) -> list[Metric]:
+        """The points of every series: all of them when cumulative, those with news when delta."""
+        now = time.time_ns()
+        observed = self._observed(now)  # first: a gauge that raises must not cost the interval's measurements
+        points: dict[tuple[str, Kind], tuple[Instrument, list[Any]]] = {}
+        with self._lock:
+            for series, state in list(self._states.items()):
+                name, attributes = otel_identity(series)
+                row = series.instrument
+                points.setdefault((name, row.kind), (row, []))[1].append(state.point(attributes, now))
+                if self._of(series.instrument) is _DELTA and series.instrument.kind is not Kind.GAUGE:
+                    del self._states[series]
+            self._interval_start = now
+        return observed + [
+            metric(row, name, data, self._of(row), monotonic=name not in self._decreasing)
+            for (name, _), (row, data) in points.items()
+        ]
+
+    def reset(self) -> None:
+        self._lock = threading.Lock()
+        self._states: dict[Series, Any] = {}
+        self._interval_start = time.time_ns()
+
+    def _observed(self, now: int) -> list[Metric]:
+        gauges: dict[str, tuple[str, list[NumberDataPoint]]] = {}
+        for observe in list(self._observers):
+            for seen in observe():
+                points = gauges.setdefault(seen.name, (seen.unit, []))[1]
+                points.append(NumberDataPoint(seen.attributes, 0, now, seen.value))
+        return [Metric(name, "", unit, Gauge(points)) for name, (unit, points) in gauges.items()]
+
+    def _of(self, instrument: Instrument) -> AggregationTemporality:
+        return self._temporality.get(instrument.kind, _CUMULATIVE)
+
+
+class _HistogramState:
+    def __init__(self, instrument: Instrument, start: int) -> None:
+        self._bounds = instrument.bounds
+        self._start = start
+        self._count, self._sum, self._min, self._max = 0, 0.0, math.inf, -math.inf
+        self._buckets = [0] * (len(instrument.bounds) + 1)
+
+    def fold(self, values: Sequence[float]) -> None:
+        self._count += len(values)
+        self._sum += sum(values)
+        self._min = min(self._min, *values)
+        self._max = max(self._max, *values)
+        for value in values:
+            self._buckets[bisect_left(self._bounds, value)] += 1
+
+    def point(self, attributes: Mapping[str, Any], now: int) -> HistogramDataPoint:
+        return HistogramDataPoint(
+            attributes=attributes,
+            start_time_unix_nano=self._start,
+            time_unix_nano=now,
+            count=self._count,
+            sum=self._sum,
+            bucket_counts=tuple(self._buckets),
+            explicit_bounds=self._bounds,
+            min=self._min,
+            max=self._max,
+        )
+
+
+class _SumState:
+    def __init__(self, _: Instrument, start: int) -> None:
+        self._start = start
+        self._sum: float = 0
+
+    def fold(self, values: Sequence[float]) -> None:
+        self._sum += sum(values)
+
+    def point(self, attributes: Mapping[str, Any], now: int) -> NumberDataPoint:
+        return NumberDataPoint(attributes, self._start, now, fitting(self._sum))
+
+
+class _LastState:
+    def __init__(self, _: Instrument, __: int) -> None:
+        self._last: float = 0
+
+    def fold(self, values: Sequence[float]) -> None:
+        self._last = values[-1]
+
+    def point(self, attributes: Mapping[str, Any], now: int) -> NumberDataPoint:
+        return NumberDataPoint(attributes, 0, now, fitting(self._last))
+
+
+_STATES: Mapping[Kind, type[Any]] = {
+    Kind.TIMER: _HistogramState,
+    Kind.COUNTER: _SumState,
+    Kind.GAUGE: _LastState,
+}
+
+
+def temporality_by_kind(preferred: Mapping[type, AggregationTemporality]) -> Mapping[Kind, AggregationTemporality]:
+    """The temporality that an exporter prefers, by the kinds of our table.
+
+    Args:
+        preferred: By the SDK's classes of instruments.
+    """
+    return {
+        Kind.TIMER: preferred.get(SdkHistogram, _CUMULATIVE),
+        Kind.COUNTER: preferred.get(SdkCounter, _CUMULATIVE),
+    }

@@ -1,0 +1,20 @@
+"""Gauges that are asked for at each export, such as the connections of a pool; statsd does not get them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The value of a gauge at the moment of an export."""
+
+    name: str
+    unit: str
+    attributes: Mapping[str, Any]
+    value: float
+
+
+Observer = Callable[[], Iterable[Observation]]

@@ -1,0 +1,152 @@
+"""One measurement, many readers: call sites append to a queue, sinks get the values in the background.
+
+The thread that measures only extends a list: no lock (a signal handler or a gc callback may measure too), no
+socket, no formatting. `Recorder.drain`, called by background threads, hands each sink the values of each series.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from c2cotel.delivery.once import Once
+from c2cotel.metrics.instruments import KEY, OVERFLOW, Instrument
+
+_logger = logging.getLogger(__name__)
+
+_LONG_QUEUE = 10_000
+_CHUNK = 100_000
+
+Attributes = Mapping[str, Any]
+
+
+class Series:
+    """One instrument with one set of attributes; `record` is all that a call site needs.
+
+    Attributes:
+        instrument: The row of the table.
+        attributes: What tells this series from others of the instrument.
+        overflow: Whether it stands for all series beyond the cap; call sites must not remember such a one under a
+            key of their own, or their memory would grow where the recorder's does not.
+    """
+
+    __slots__ = ("_extend", "_queue", "_wake", "attributes", "instrument", "overflow")
+
+    def __init__(
+        self, instrument: Instrument, attributes: Attributes, queue: list[Any], wake: Callable[[], None], overflow: bool
+    ) -> None:
+        self.instrument = instrument
+        self.attributes = attributes
+        self.overflow = overflow
+        self._queue = queue
+        self._extend = queue.extend
+        self._wake = wake
+
+    def record(self, value: float) -> None:
+        """Take one value: seconds for a timer, the increment for a counter."""
+        self._extend((self, value))
+        if len(self._queue) > _LONG_QUEUE:
+            self._wake()
+
+
+class Sink(Protocol):
+    """What reads the measurements; called by one thread at a time."""
+
+    def fold(self, series: Series, values: Sequence[float]) -> None:
+        """Take values of one series, in the order they were recorded."""
+
+    def reset(self) -> None:
+        """Forget everything: this is a new process."""
+
+
+class Recorder:
+    """The queue, the series and the sinks of one process.
+
+    Args:
+        max_series: Number of series that one instrument may have; the rest share its overflow series.
+        wake: Called, often, while the queue is long; must be cheap and must not lock.
+
+    Attributes:
+        extend: Takes a series and a value without a look at the queue's length: for call sites to whom a call matters
+            and that `Series.record` another value beside.
+    """
+
+    def __init__(self, max_series: int = 2000, wake: Callable[[], None] = lambda: None) -> None:
+        self.max_series = max_series
+        self._wake = wake
+        # Flat, series and value in turn: a tuple for each measurement would keep the garbage collector busy, and
+        # extending by a pair is as atomic as appending one thing is.
+        self._queue: list[Any] = []
+        self.extend = self._queue.extend
+        self._sinks: list[Sink] = []
+        self._series: dict[Instrument, dict[Any, Series]] = {}
+        self._overflows: dict[Instrument, Series] = {}
+        self._lock = threading.Lock()
+        self._complaints = Once()
+
+    def add(self, sink: Sink) -> None:
+        """Let a sink read from now on."""
+        with self._lock:
+            self._sinks = [*self._sinks, sink]
+
+    def series(self, instrument: Instrument, attributes: Attributes) -> Series:
+        """The series of these attributes, made when new, or the instrument's overflow series when it has too many."""
+        siblings = self._series.setdefault(instrument, {})
+        # With the type of each value: True == 1 == 1.0, but they are three series.
+        identity = tuple((name, value.__class__, value) for name, value in sorted(attributes.items()))
+        existing = siblings.get(identity)
+        if existing is not None:
+            return existing
+        if len(siblings) >= self.max_series:
+            return self._overflow(instrument, attributes)
+        return siblings.setdefault(identity, Series(instrument, attributes, self._queue, self._wake, overflow=False))
+
+    def drain(self) -> None:
+        """Hand everything recorded so far to the sinks. What a sink raises is logged once and stops no other."""
+        with self._lock:
+            left = len(self._queue)
+            while left > 0:
+                batch = self._queue[: min(left, _CHUNK)]
+                del self._queue[: len(batch)]
+                left -= len(batch)
+                self._hand_over(batch)
+
+    def reset_after_fork(self) -> None:
+        """Start from nothing in a child: what was recorded before the fork is the parent's to send."""
+        self._lock = threading.Lock()
+        del self._queue[:]
+        for sink in self._sinks:
+            sink.reset()
+
+    def _hand_over(self, batch: list[Any]) -> None:
+        grouped: dict[Series, list[float]] = {}
+        for series, value in zip(batch[::2], batch[1::2], strict=True):
+            if series in grouped:
+                grouped[series].append(value)
+            else:
+                grouped[series] = [value]
+        for sink in self._sinks:
+            for series, values in grouped.items():
+                try:
+                    sink.fold(series, values)
+                except Exception:
+                    if self._complaints.first(sink):
+                        _logger.exception("%s cannot take %r (logged once)", type(sink).__name__, series.attributes)
+
+    def _overflow(self, instrument: Instrument, attributes: Attributes) -> Series:
+        if instrument not in self._overflows:
+            key = attributes.get(KEY)
+            first = str(key[0]) if key else instrument.first_part
+            overflow = Series(instrument, {KEY: (first, "_overflow"), OVERFLOW: True}, self._queue, self._wake, True)
+            if self._overflows.setdefault(instrument, overflow) is overflow:
+                _logger.warning(
+                    "%s has %d series; all further ones are counted together as %s._overflow "
+                    "(STATSD_MAX_SERIES sets the limit); the first of them: %s",
+                    instrument.name,
+                    self.max_series,
+                    first,
+                    dict(attributes),
+                )
+        return self._overflows[instrument]

@@ -1,0 +1,50 @@
+"""All that a plug-in may import of c2cotel beside its public doors; c2cotel_views itself uses nothing else.
+
+A plug-in is a function that takes a Pyramid `Configurator`, named by an entry point of the group ``c2cotel.plugins``;
+`c2cotel.setup(config)` includes it. See docs/how-to/add-a-view.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from c2cotel.config.declare import Settings, setting
+from c2cotel.config.settings import ApplicationSettings, StatsdSettings
+from c2cotel.delivery.forks import ForkAware, forks
+from c2cotel.delivery.once import Once
+from c2cotel.errors import SettingsError
+from c2cotel.metrics.observations import Observation
+from c2cotel.metrics.totals import merge as merge_totals
+from c2cotel.runtime.telemetry import Telemetry
+from c2cotel.state import of as process_state
+from c2cotel.tracing.child import child as child_span
+
+__all__ = [
+    "ApplicationSettings",
+    "ForkAware",
+    "Observation",
+    "Once",
+    "Settings",
+    "SettingsError",
+    "StatsdSettings",
+    "Telemetry",
+    "child_span",
+    "forks",
+    "merge_totals",
+    "process_state",
+    "setting",
+    "settings_of",
+    "telemetry_of",
+]
+
+
+def settings_of(registry: Any) -> Settings:
+    """The settings of an application, by its Pyramid registry."""
+    settings: Settings = registry["c2cotel.settings"]
+    return settings
+
+
+def telemetry_of(registry: Any) -> Telemetry:
+    """The telemetry that an application uses, by its Pyramid registry."""
+    telemetry: Telemetry = registry["c2cotel.telemetry"]
+    return telemetry

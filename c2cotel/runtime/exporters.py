@@ -1,0 +1,68 @@
+"""Which exporters the settings name, and what makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from c2cotel.config.settings import OtelSettings
+from c2cotel.errors import SettingsError
+
+Signal = Literal["traces", "metrics", "logs"]
+
+_OTLP = "otlp"
+_OTLP_HTTP = "otlp_proto_http"
+_PROTOCOLS = {"http/protobuf": _OTLP_HTTP, "grpc": "otlp_proto_grpc"}
+_PACKAGES = {
+    _OTLP_HTTP: "c2cotel[otlp]",
+    "otlp_proto_grpc": "opentelemetry-exporter-otlp-proto-grpc",
+    "prometheus": "opentelemetry-exporter-prometheus",
+    "zipkin": "opentelemetry-exporter-zipkin",
+}
+
+
+def exporter_names(otel: OtelSettings, signal: Signal) -> Sequence[str]:
+    """What a signal is exported by: as the settings say, else OTLP where there is an endpoint."""
+    chosen: Iterable[str] | None = getattr(otel, f"{signal}_exporter")
+    if chosen is not None:
+        return [name for name in dict.fromkeys(chosen) if name.lower() != "none"]
+    return [_OTLP] if otel.endpoint or getattr(otel, f"{signal}_endpoint") else []
+
+
+def exporter_factory(otel: OtelSettings, name: str, signal: Signal, base: type[Any]) -> Callable[[], Any]:
+    """The exporter class that a name stands for; refuses what is not installed before anything has started.
+
+    Raises:
+        SettingsError: it is not installed, incomplete, or no push exporter.
+    """
+    variable = f"OTEL_{signal.upper()}_EXPORTER"
+    wanted = _otlp_name(otel, signal) if name == _OTLP else name
+    entry_point = next(iter(entry_points(group=f"opentelemetry_{signal}_exporter", name=wanted)), None)
+    install = _PACKAGES.get(wanted)
+    if entry_point is None:
+        installed = sorted({entry.name for entry in entry_points(group=f"opentelemetry_{signal}_exporter")} | {_OTLP})
+        hint = f"pip install '{install}'" if install else f"one of the installed {', '.join(installed)}, or none"
+        raise SettingsError(f"{variable}: the exporter {wanted!r} is not installed: expected {hint}")
+    try:
+        cls = entry_point.load()
+    except ImportError as error:
+        hint = f"pip install '{install}'" if install else "its package, complete"
+        raise SettingsError(f"{variable}: {wanted!r} cannot be imported ({error}): expected {hint}") from error
+    if not issubclass(cls, base):
+        raise SettingsError(f"{variable}: {wanted!r} is a pull exporter; expected a push exporter")
+    if wanted == _OTLP_HTTP and signal == "traces":
+        from c2cotel.tracing.otlp_exporter import OtlpSpanExporter  # noqa: PLC0415  # its imports come with the extra
+
+        return lambda: OtlpSpanExporter(cls())
+    factory: Callable[[], Any] = cls
+    return factory
+
+
+def _otlp_name(otel: OtelSettings, signal: Signal) -> str:
+    signal_protocol = getattr(otel, f"{signal}_protocol")
+    variable = f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL" if signal_protocol else "OTEL_EXPORTER_OTLP_PROTOCOL"
+    protocol = signal_protocol or otel.protocol or "http/protobuf"
+    if protocol not in _PROTOCOLS:
+        raise SettingsError(f"{variable}={protocol!r}: expected one of {', '.join(_PROTOCOLS)}")
+    return _PROTOCOLS[protocol]

@@ -1,0 +1,303 @@
+"""From settings to what runs: the recorder with its sinks, the channels out of the process, the tracer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.statsd import StatsdMetricExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from c2cotel._version import VERSION
+from c2cotel.config.declare import Settings
+from c2cotel.config.settings import OtelSettings, StatsdSettings
+from c2cotel.delivery.batches import BatchChannel
+from c2cotel.delivery.outlet import Outlet
+from c2cotel.metrics import instruments
+from c2cotel.metrics.aggregates import AggregateSink, temporality_by_kind
+from c2cotel.metrics.channel import Drain, MetricChannel
+from c2cotel.metrics.observations import Observer
+from c2cotel.metrics.recorder import Recorder
+from c2cotel.metrics.samples import SampleSink
+from c2cotel.metrics.totals import TotalsSink
+from c2cotel.otel.sdk_private import forget_global_providers, preferred_temporality, resource_of
+from c2cotel.runtime.exporters import exporter_factory, exporter_names
+from c2cotel.tracing import TracerProvider
+from c2cotel.tracing.channel import SpanQueue, complains_to, export_spans
+
+_logger = logging.getLogger(__name__)
+
+_STATSD = "statsd"
+_LAST_TRY = 0.5
+"""Seconds that what fails anyway gets for its last try."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is known of the application, for the resource of everything that is exported."""
+
+    name: str | None = None
+    version: str | None = None
+
+
+class Pipeline:
+    """Everything between call sites and the outside.
+
+    Args:
+        settings: Settings of the process.
+        service: Name and version of the application, where the OTEL_* variables do not say otherwise.
+
+    Attributes:
+        recorder: Where measurements go.
+        measures: Whether anything reads them.
+        tracer: Makes spans; None if nobody records any.
+        outlets: The channels out of the process.
+        observers: Asked for gauges at each export to OpenTelemetry's exporters.
+    """
+
+    def __init__(self, settings: Settings, service: Service) -> None:
+        self._statsd = settings.section(StatsdSettings)
+        self._otel = settings.section(OtelSettings)
+        self._service = service
+        self.outlets: list[Outlet] = []
+        self.observers: list[Observer] = []
+        self._started = False
+        self._drain: Outlet | None = None
+        self.recorder = Recorder(self._statsd.max_series, wake=self._wake)
+        self._rules = instruments.rules(names_2018=self._statsd.names_2018)
+        self.totals: TotalsSink | None = None
+        self.measures = False
+        self._own_tracer_provider: SdkTracerProvider | None = None
+        self._own_meter_provider: MeterProvider | None = None
+        self._attach_logs: list[Callable[[], Callable[[], None]]] = []
+        self._detach_logs: list[Callable[[], None]] = []
+        try:
+            self.tracer = self._build_tracer()
+            self._build_metrics()
+            self._build_logs()
+            if self.measures or self.tracer is not None:  # with a tracer, user timers are used for their spans
+                self._build_drain()
+        except BaseException:
+            self.close(timeout=0.5)
+            raise
+
+    def start(self) -> None:
+        """Set the global providers and let the channels send."""
+        self._started = True
+        if self._own_tracer_provider is not None:
+            trace.set_tracer_provider(self._own_tracer_provider)
+        if self._own_meter_provider is not None:
+            metrics.set_meter_provider(self._own_meter_provider)
+        for outlet in self.outlets:
+            outlet.start()
+        self._detach_logs += [attach() for attach in self._attach_logs]
+
+    @property
+    def tagged(self) -> bool:
+        """Whether automatic metrics use tags."""
+        return self._statsd.use_tags
+
+    def add_totals(self) -> TotalsSink:
+        """Start keeping totals in memory, or go on."""
+        if self.totals is None:
+            self.totals = TotalsSink(self._rules, tagged=self.tagged)
+            self.recorder.add(self.totals)
+            self.measures = True
+            self._build_drain()
+        return self.totals
+
+    def before_fork(self) -> None:
+        """See `c2cotel.delivery.forks.ForkAware`."""
+        for outlet in self.outlets:
+            outlet.before_fork()
+
+    def after_fork(self) -> None:
+        """See `c2cotel.delivery.forks.ForkAware`."""
+        self.recorder.reset_after_fork()
+        for outlet in self.outlets:
+            outlet.after_fork()
+
+    def flush(self, timeout: float) -> bool:
+        """Send everything recorded so far; returns whether all of it went within `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        sent = [outlet.worker.run(max(0.0, deadline - time.monotonic())) for outlet in self.outlets]
+        return all(sent)
+
+    def close(self, timeout: float) -> None:
+        """Send what is left, `timeout` seconds at most, then release exporters and global names."""
+        deadline = time.monotonic() + timeout
+        while self._detach_logs:
+            self._detach_logs.pop()()
+        for outlet in self.outlets:
+            outlet.worker.stop()
+        for outlet in self.outlets:
+            left = deadline - time.monotonic()
+            if outlet.failing:  # which was logged before
+                outlet.worker.join(min(left, _LAST_TRY))
+            elif not outlet.worker.join(left):
+                _logger.warning("%s did not end within %g s: what it had not sent is lost", outlet.name, timeout)
+        for outlet in self.outlets:
+            outlet.shutdown(max(0.0, deadline - time.monotonic()))
+        forget_global_providers(self._own_tracer_provider, self._own_meter_provider)
+
+    def _wake(self) -> None:
+        if self._drain is not None:
+            self._drain.worker.wake()
+            # Let it run: a thread that computes without a pause keeps the interpreter for 5 ms each time that the
+            # drain sends a datagram, and could record faster than that for ever.
+            time.sleep(0)
+
+    def _build_drain(self) -> None:
+        """The statsd channel drains the queue every second; without it something else must."""
+        if self._drain is None:
+            self._drain = Drain(self.recorder, self._statsd.flush_interval)
+            self.outlets.append(self._drain)
+            if self._started:
+                self._drain.start()
+
+    def _build_tracer(self) -> trace.Tracer | None:
+        if self._otel.disabled:
+            return None
+        installed = trace.get_tracer_provider()
+        if not isinstance(installed, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)):
+            return installed.get_tracer("c2cotel", VERSION)
+        names = exporter_names(self._otel, "traces")
+        if not names:
+            return None
+        make = SdkTracerProvider if self._otel.tracer == "sdk" else TracerProvider
+        provider = make(resource=self._resource(), shutdown_on_exit=False)
+        for name in names:
+            channel: BatchChannel[ReadableSpan] = BatchChannel(
+                f"{name} export of traces",
+                exporter_factory(self._otel, name, "traces", SpanExporter),
+                export_spans,
+                items="spans",
+                interval=self._otel.span_delay,
+                queue_size=self._otel.span_queue,
+                batch_size=self._otel.span_batch,
+                limit="OTEL_BSP_MAX_QUEUE_SIZE",
+                complains_to=complains_to,
+            )
+            self.outlets.append(channel)
+            provider.add_span_processor(SpanQueue(channel))
+        self._own_tracer_provider = provider
+        return provider.get_tracer("c2cotel", VERSION)
+
+    def _build_metrics(self) -> None:
+        names = [] if self._otel.disabled else exporter_names(self._otel, "metrics")
+        statsd = _STATSD in names or self._statsd.address is not None
+        others = [name for name in names if name != _STATSD]
+        if not statsd and not others:
+            return
+        self.measures = True
+        installed = metrics.get_meter_provider()
+        if isinstance(installed, MeterProvider):
+            provider, others_join = installed, None
+        else:
+            provider = MeterProvider(resource=self._resource(), shutdown_on_exit=False)
+            self._own_meter_provider, others_join = provider, provider
+        resource = partial(resource_of, provider)
+        if statsd:
+            self._add_statsd(provider, resource)
+        for name in others:
+            self._add_other(name, others_join, resource)
+
+    def _add_statsd(self, provider: MeterProvider, resource: Callable[[], Resource]) -> None:
+        sink = SampleSink()
+        self.recorder.add(sink)
+        channel = MetricChannel(
+            "statsd export of metrics",
+            self.recorder,
+            sink,
+            self._statsd_exporter,
+            interval=self._statsd.flush_interval,
+            timeout=self._otel.metric_timeout,
+            provider=provider,
+            resource=resource,
+            logs_outages=True,
+        )
+        self.outlets.append(channel)
+        self._drain = channel
+
+    def _add_other(self, name: str, join: MeterProvider | None, resource: Callable[[], Resource]) -> None:
+        factory = exporter_factory(self._otel, name, "metrics", MetricExporter)
+        sink = AggregateSink(temporality_by_kind(preferred_temporality(factory())), self.observers)
+        self.recorder.add(sink)
+        channel = MetricChannel(
+            f"{name} export of metrics",
+            self.recorder,
+            sink,
+            factory,
+            interval=self._otel.metric_interval,
+            timeout=self._otel.metric_timeout,
+            provider=join,
+            resource=resource,
+            fresh_in_child=True,
+        )
+        self.outlets.append(channel)
+
+    def _statsd_exporter(self) -> StatsdMetricExporter:
+        settings = self._statsd
+        return StatsdMetricExporter(
+            settings.address or self._otel.statsd_endpoint or "localhost:8125",
+            prefix=settings.prefix,
+            flavor=settings.flavor or "datadog",
+            rules=self._rules,
+            tags=settings.tags if settings.use_tags else None,
+            use_tags=settings.use_tags,
+            whole_milliseconds=True,
+            tag_value=sanitized_part,
+            absolute_gauges=settings.flavor == "datadog",
+        )
+
+    def _build_logs(self) -> None:
+        names = [] if self._otel.disabled else exporter_names(self._otel, "logs")
+        if not names:
+            return
+        from c2cotel.logs import export  # noqa: PLC0415  # slow to import, and few need it
+
+        if export.is_provided():
+            return
+        resource = self._current_resource()
+        for name in names:
+            channel: BatchChannel[export.Said] = BatchChannel(
+                f"{name} export of logs",
+                exporter_factory(self._otel, name, "logs", export.EXPORTER),
+                export.exporting(resource),
+                items="log records",
+                interval=self._otel.log_delay,
+                queue_size=self._otel.log_queue,
+                batch_size=self._otel.log_batch,
+                limit="OTEL_BLRP_MAX_QUEUE_SIZE",
+                complains_to=lambda exporter: type(exporter).__module__,
+            )
+            self.outlets.append(channel)
+            self._attach_logs.append(partial(export.attach, export.OtelHandler(channel)))
+
+    def _current_resource(self) -> Callable[[], Resource]:
+        """Gives the resource of the process that asks, which is another one after a fork."""
+        provider = self._own_meter_provider or metrics.get_meter_provider()
+        if isinstance(provider, MeterProvider):
+            return partial(resource_of, provider)
+        resource = self._resource()
+        return lambda: resource
+
+    def _resource(self) -> Resource:
+        by_environment = OTELResourceDetector().detect().attributes
+        service = {SERVICE_NAME: self._service.name, SERVICE_VERSION: self._service.version}
+        ours = {name: value for name, value in service.items() if value and name not in by_environment}
+        return Resource.create().merge(Resource(ours))
+
+
+def sanitized_part(text: str) -> str:
+    """A key part or tag as 2018 wrote it: one underscore for each character that is no ASCII letter or digit."""
+    return "".join(c if c == "_" or (c.isascii() and c.isalnum()) else "_" for c in text)

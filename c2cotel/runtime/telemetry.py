@@ -1,0 +1,164 @@
+"""What `c2cotel.setup` returns: everything that runs for this process, and its end."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import multiprocessing.util
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from c2cotel import state, stats
+from c2cotel.config.declare import Settings
+from c2cotel.config.settings import RequestIdSettings
+from c2cotel.delivery.forks import forks
+from c2cotel.metrics.observations import Observer
+from c2cotel.runtime import request_id
+from c2cotel.runtime.pipeline import Pipeline
+
+_logger = logging.getLogger(__name__)
+
+_PATIENCE = 2.0
+"""Seconds that the end of a process may be delayed by servers that do not answer."""
+
+
+class Running:
+    """The telemetry of this process.
+
+    Attributes:
+        telemetry: What the first `setup` made; None before.
+        starting: Called with each telemetry before anything uses it: how `c2cotel.testing` looks in.
+        lock: Held while `setup` makes one.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the telemetry and whoever looks in."""
+        self.telemetry: Telemetry | None = None
+        self.starting: list[Callable[[Telemetry], object]] = []
+        self.lock = threading.Lock()
+
+
+def running() -> Telemetry | None:
+    """The telemetry of this process, from the first `setup` until it is closed."""
+    telemetry = state.of(Running).telemetry
+    return None if telemetry is None or telemetry.closed else telemetry
+
+
+class Telemetry:
+    """The running telemetry of one process.
+
+    Attributes:
+        settings: The settings that the first `setup` fixed for the process.
+        clock: Monotonic seconds; tests give their own.
+        recorder: Takes measurements.
+        tracer: Makes spans; None if nobody records them.
+        request_id_keys: Where a WSGI environ may have the caller's request id.
+        new_request_id: Makes one.
+        closed: Whether `close` was called; instrumentation still in place then does nothing.
+    """
+
+    def __init__(self, settings: Settings, pipeline: Pipeline, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.recorder = pipeline.recorder
+        self.tracer = pipeline.tracer
+        self.request_id_keys = request_id.environ_keys(settings.section(RequestIdSettings).header)
+        self._ids = request_id.Ids()
+        self.new_request_id = self._ids.take
+        self.closed = False
+        self._pipeline = pipeline
+        self._installed: set[Callable[[Telemetry], Callable[[], None]]] = set()
+        self._undo: list[Callable[[], None]] = []
+
+    @property
+    def measures(self) -> bool:
+        """Whether anything reads measurements."""
+        return self._pipeline.measures
+
+    def start(self) -> None:
+        """Let everything run: exporters, the functions of `c2cotel.stats`, the end at exit."""
+        for prepare in state.of(Running).starting:
+            prepare(self)
+        self._pipeline.start()
+        self._offer_stats()
+        forks.watch(self._ids)
+        forks.watch(self)
+        atexit.register(self.close)
+        # A child of multiprocessing ends without atexit, and forgets at its start what it was given before.
+        multiprocessing.util.register_after_fork(self, _close_with_child)
+
+    def totals(self, *, reset: bool = False) -> dict[str, Any]:
+        """The totals in memory, up to this moment; `c2cotel.metrics.totals.merge` adds up several.
+
+        Args:
+            reset: Whether to forget them in the same step.
+        """
+        sink = self._pipeline.add_totals()
+        self.recorder.drain()
+        return sink.collect(reset=reset)
+
+    def keep_totals(self) -> None:
+        """Start keeping totals in memory, or go on."""
+        self._pipeline.add_totals()
+        self._offer_stats()
+
+    def install(self, instrumentation: Callable[[Telemetry], Callable[[], None]]) -> None:
+        """Run an instrumentation's `install`, once however often asked; `close` takes the latest out first."""
+        if instrumentation not in self._installed:
+            self._installed.add(instrumentation)
+            self._undo.append(instrumentation(self))
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Ask for gauges at each export to OpenTelemetry's exporters; returns what ends that."""
+        self._pipeline.observers.append(observer)
+        return lambda: self._pipeline.observers.remove(observer)
+
+    def flush(self, timeout: float = _PATIENCE) -> bool:
+        """Send everything recorded so far.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            Whether all of it was sent in time.
+        """
+        return self._pipeline.flush(timeout)
+
+    def close(self, timeout: float = _PATIENCE) -> None:
+        """Send what is left and undo everything that `setup` did; a second call does nothing.
+
+        Args:
+            timeout: Seconds that servers which do not answer may delay this.
+        """
+        if self.closed:
+            return
+        self.closed = True
+        atexit.unregister(self.close)
+        forks.ignore(self)
+        stats.use(None)
+        while self._undo:
+            try:
+                self._undo.pop()()
+            except Exception:
+                _logger.exception("Something that setup() did could not be undone; going on with the rest")
+        self._pipeline.close(timeout)
+
+    def before_fork(self) -> None:
+        """See `c2cotel.delivery.forks.ForkAware`."""
+        self._pipeline.before_fork()
+
+    def after_fork(self) -> None:
+        """See `c2cotel.delivery.forks.ForkAware`."""
+        self._pipeline.after_fork()
+
+    def _offer_stats(self) -> None:
+        if self.measures or self.tracer is not None:
+            stats.use(stats.Backend(self.recorder, self.clock, tagged=self._pipeline.tagged, tracer=self.tracer))
+
+
+def _close_with_child(telemetry: Telemetry) -> None:
+    multiprocessing.util.Finalize(None, telemetry.close, exitpriority=0)

@@ -1,0 +1,1 @@
+"""The statsd protocol, read strictly: lines and what they add up to."""

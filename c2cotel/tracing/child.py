@@ -1,0 +1,53 @@
+"""What instrumentations do with spans, the same way everywhere: a child around a block, an error on a span."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry import context, trace
+
+from c2cotel import redaction
+from c2cotel.otel.sdk_private import attach_span
+
+
+def record_error(span: trace.Span, error: BaseException, *, failed: bool = True) -> None:
+    """Add an exception to a span, secrets hidden.
+
+    Args:
+        span: A recording span.
+        error: What was raised.
+        failed: Whether it makes the span's work a failure.
+    """
+    stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    hidden = {"exception.message": redaction.anywhere(str(error)), "exception.stacktrace": redaction.anywhere(stack)}
+    span.record_exception(error, attributes=hidden)
+    if failed:
+        span.set_attribute("error.type", type(error).__qualname__)
+        span.set_status(trace.Status(trace.StatusCode.ERROR, type(error).__name__))
+
+
+class child:  # noqa: N801  # used as a statement: `with child(tracer, name):`
+    """A span around a block, current inside it; the SDK's own context manager costs a third more.
+
+    Args:
+        tracer: Makes it.
+        name: Name of the span.
+        attributes: Attributes that it starts with.
+    """
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, tracer: trace.Tracer, name: str, attributes: Mapping[str, Any] | None = None) -> None:
+        self._span = tracer.start_span(name, attributes=attributes)
+        self._token = attach_span(self._span)
+
+    def __enter__(self) -> trace.Span:
+        return self._span
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        context.detach(self._token)
+        if error is not None:
+            record_error(self._span, error)
+        self._span.end()

@@ -1,1 +1,0 @@
-"""Database sessions, on real servers."""

@@ -1,0 +1,199 @@
+"""Every kind of instrument, and whatever text and number there is, as real servers understand it."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from opentelemetry.exporter.statsd import SampledHistogramDataPoint, StatsdMetricExporter, StatsdMetricReader
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from tests.servers.collectd import Collectd
+from tests.servers.local import wait_until
+from tests.servers.statsd import StatsdServer
+
+_EXAMPLES = 300
+_VALUES = 20
+
+
+def _measure_everything(endpoint: str, flavor: str) -> None:
+    """One application with an instrument of each kind; two intervals, and the end."""
+    observed = [(10, -3, 1.5), (25, -7, -2.5), (25, -7, -2.5)]
+
+    def observe(which: int) -> Any:
+        values = (Observation(numbers[which], {"of": "all"}) for numbers in observed)
+        last = Observation(observed[-1][which], {"of": "all"})
+
+        def callback(_: CallbackOptions) -> Iterator[Observation]:
+            yield next(values, last)
+
+        return callback
+
+    views = [View(instrument_name="buckets", aggregation=ExplicitBucketHistogramAggregation([50]))]
+    reader = StatsdMetricReader(StatsdMetricExporter(endpoint, flavor=flavor, prefix="app"), interval=3600)
+    provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
+    meter = provider.get_meter("all")
+    meter.create_observable_counter("seen", [observe(0)])
+    meter.create_observable_up_down_counter("level", [observe(1)])
+    meter.create_observable_gauge("heat", [observe(2)])
+    counter, up_down = meter.create_counter("jobs"), meter.create_up_down_counter("queue")
+    gauge, seconds = meter.create_gauge("load"), meter.create_histogram("lat", unit="s")
+    size, buckets = meter.create_histogram("size", unit="By"), meter.create_histogram("buckets", unit="ms")
+    for interval in range(2):
+        counter.add(2 + interval)
+        up_down.add(-4)
+        gauge.set(0.25 - interval)
+        for number in range(100):
+            seconds.record(0.001 * (number + 1), {"of": "all"})
+            size.record(number)
+        for value in (10, 10, 10, 200):
+            buckets.record(value)
+        assert reader.force_flush()
+    counter.add(10)
+    provider.shutdown()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("flavor", ["etsy", "graphite", "datadog"])
+def test_the_reference_server_shows_the_right_numbers_for_every_kind(
+    statsd_server: StatsdServer, flavor: str, transport: str
+) -> None:
+    _measure_everything(statsd_server.tcp_address if transport == "tcp" else statsd_server.address, flavor)
+    read = statsd_server.flush()
+    # Etsy's server writes tags in Graphite's way.
+    of = ".of.all" if flavor == "etsy" else ";of=all"
+    counters, gauges, timers = read["counters"], read["gauges"], read["timer_data"]
+    assert counters["statsd.bad_lines_seen"] == 0
+    assert (counters["app.jobs"], counters[f"app.seen{of}"]) == (15, 25)
+    assert (gauges["app.queue"], gauges[f"app.level{of}"]) == (-8, -7)
+    assert (gauges["app.load"], gauges[f"app.heat{of}"]) == (-0.75, -2.5)
+    lat, buckets = timers[f"app.lat{of}"], timers["app.buckets"]
+    assert (lat["count"], lat["lower"], lat["upper"]) == (200, 1, 100)
+    assert lat["sum"] == pytest.approx(2 * 5050)
+    assert (buckets["count"], buckets["sum"], buckets["lower"], buckets["upper"]) == (8, 460, 10, 200)
+    if flavor != "datadog":  # whose type of a histogram is a counter to this server
+        assert (timers["app.size"]["count"], timers["app.size"]["sum"]) == (200, 2 * 4950)
+
+
+@pytest.mark.collectd
+def test_collectd_shows_the_right_numbers_for_every_kind(collectd: Collectd) -> None:
+    _measure_everything(collectd.address, "collectd")
+    wait_until(lambda: collectd.values().get("gauge-app.queue", [0])[-1] == -8, f"gauges: {collectd.values()}")
+    wait_until(lambda: sum(collectd.values().get("gauge-app.buckets-count", [])) == 8, "timers")
+    read = collectd.values()
+    assert collectd.complaints() == []
+    assert read["derive-app.jobs"][-1] == 15
+    assert read["derive-app.seen.of.all"][-1] == 25
+    assert read["gauge-app.level.of.all"][-1] == -7
+    assert (read["gauge-app.load"][-1], read["gauge-app.heat.of.all"][-1]) == (-0.75, -2.5)
+    assert sum(read["gauge-app.lat.of.all-count"]) == 200
+    assert _of("sum", read, "app.lat.of.all") == pytest.approx(2 * 5.050)
+    assert _of("sum", read, "app.buckets") == pytest.approx(0.460)
+    # Collectd ignores a 0 of a timer, so that it is sent as 1.
+    assert sum(read["gauge-app.size-count"]) == 200
+    assert _of("sum", read, "app.size") == pytest.approx(2 * 4.951)
+
+
+def _of(what: str, read: dict[str, list[float]], name: str) -> float:
+    return sum(value for value in read[f"latency-{name}-{what}"] if not math.isnan(value))
+
+
+_text = st.text(max_size=12) | st.text(st.sampled_from("|:#@,.;=~[]{}\n\r\0 /é😀a1_"), max_size=12)
+_attributes = st.dictionaries(
+    _text, _text | st.integers() | st.floats() | st.booleans() | st.lists(_text, max_size=2), max_size=3
+)
+_pools = st.tuples(
+    st.lists(_text, min_size=4, max_size=4),
+    st.lists(_attributes, min_size=4, max_size=4),
+    st.lists(st.floats() | st.integers(-(2**70), 2**70), min_size=_VALUES, max_size=_VALUES),
+)
+
+
+def _metrics(names: list[str], attributes: list[dict[str, Any]], values: list[Any], unit: str) -> MetricsData:
+    delta = AggregationTemporality.DELTA
+    counted = [NumberDataPoint(held, 0, 0, value) for held, value in zip(attributes, values, strict=False)]
+    sampled = [SampledHistogramDataPoint(held, 0, 0, 0, 0, (), (), 0, 0, samples=values) for held in attributes]
+    made = [
+        Metric(name, "", unit, data)
+        for name in names
+        for data in (Sum(counted, delta, is_monotonic=True), Gauge(counted), Histogram(sampled, delta))
+    ]
+    return MetricsData([ResourceMetrics(Resource({}), [ScopeMetrics(InstrumentationScope("x"), made, "")], "")])
+
+
+def _send_anything(endpoint: str, flavor: str) -> int:
+    """Send some 100,000 measurements of whatever there is; returns how many."""
+    exporter = StatsdMetricExporter(endpoint, flavor=flavor, prefix="any")
+    offered = 0
+
+    @settings(max_examples=_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(_pools, st.sampled_from(["s", "ms", "By"]))
+    def send(pools: tuple[list[str], list[dict[str, Any]], list[Any]], unit: str) -> None:
+        nonlocal offered
+        exporter.export(_metrics(*pools, unit))
+        offered += 4 * (4 + 4 + 4 * _VALUES)
+
+    send()
+    exporter.shutdown()
+    assert offered >= 100_000
+    return offered
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("flavor", ["etsy", "graphite"])
+def test_the_reference_server_finds_no_bad_line_in_100_000_measurements_of_anything(
+    statsd_server: StatsdServer, flavor: str
+) -> None:
+    offered = _send_anything(statsd_server.address, flavor)
+    read = statsd_server.flush()["counters"]
+    assert read["statsd.bad_lines_seen"] == 0
+    assert offered / 3 < read["statsd.metrics_received"] <= offered * 1.1
+
+
+@pytest.mark.collectd
+def test_collectd_finds_no_bad_line_in_100_000_measurements_of_anything(collectd: Collectd) -> None:
+    _send_anything(collectd.address, "collectd")
+    wait_until(collectd.values, "collectd writes")
+    assert collectd.complaints() == []
+
+
+def _send_no_line(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"\n", (host, int(port)))
+
+
+@pytest.mark.server
+def test_the_reference_server_passes_over_the_empty_line_of_the_doctor(statsd_server: StatsdServer) -> None:
+    _send_no_line(statsd_server.address)
+    read = statsd_server.flush()["counters"]
+    assert (read["statsd.packets_received"], read["statsd.bad_lines_seen"]) == (1, 0)
+
+
+@pytest.mark.collectd
+def test_collectd_passes_over_the_empty_line_of_the_doctor(collectd: Collectd) -> None:
+    _send_no_line(collectd.address)
+    _measure_everything(collectd.address, "collectd")
+    wait_until(lambda: collectd.values().get("gauge-app.queue"), "collectd writes what came after it")
+    assert collectd.complaints() == []

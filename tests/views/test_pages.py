@@ -1,0 +1,177 @@
+"""The pages in a real browser: the index and the CPU profiler (contract, section 5)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.client import get
+from tests.servers.gunicorn import Gunicorn
+from tests.servers.local import ROOT
+from tests.servers.operated import levels, start
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+
+AXE = ROOT / ".cache/npm/node_modules/axe-core/axe.min.js"
+# Nothing of the browser itself may look for hosts outside.
+FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    home = str(tmp_path_factory.mktemp("chromium"))
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=FLAGS, env={**os.environ, "HOME": home, "TMPDIR": home}
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    """A page that complains about everything; what it asks for is in `tab.asked`."""
+    context = browser.new_context(bypass_csp=False)
+    tab = context.new_page()
+    tab.set_default_timeout(10_000)
+    tab.problems, tab.asked = [], []
+    tab.on("pageerror", lambda error: tab.problems.append(str(error)))
+    tab.on("console", lambda said: tab.problems.append(said.text) if "Content Security" in said.text else None)
+    tab.on("request", lambda request: tab.asked.append(request.url))
+    yield tab
+    context.close()
+    assert tab.problems == []
+
+
+@pytest.fixture
+def server(gunicorn: Callable[..., Gunicorn], service: dict[str, str], tmp_path: Path) -> Gunicorn:
+    """Two workers with everything on."""
+    more = {"C2C_PROFILER_PATH": "profiler", "C2C_PROFILER_MODULES": "sqlalchemy pyramid"}
+    return start(gunicorn, {**service, **more, "OPERATING_BROKEN": str(tmp_path / "broken")})
+
+
+def assert_accessible(browser: Any, tab: Any) -> None:
+    """No finding of axe-core, in both colour schemes; in a context of its own, as the page lets no script in."""
+    for scheme in ("light", "dark"):
+        context = browser.new_context(
+            bypass_csp=True,
+            color_scheme=scheme,
+            storage_state=tab.context.storage_state(),
+            viewport={"width": 700, "height": 900},
+        )
+        page = context.new_page()
+        page.goto(tab.url)
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice']})")
+        context.close()
+        assert found["passes"], "axe looked at something"
+        problems = [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]
+        assert problems == [], f"{tab.url}, {scheme}"
+
+
+def log_in(tab: Any, server: Gunicorn, secret: str = "secret") -> None:  # of the test
+    tab.goto(f"{server.url}/c2c/")
+    tab.get_by_label("Secret").fill(secret)
+    tab.get_by_role("button", name="Log in").click()
+
+
+def test_who_has_no_secret_sees_what_is_open(browser: Any, tab: Any, server: Gunicorn) -> None:
+    tab.goto(f"{server.url}/c2c")
+    titles = tab.get_by_role("heading", level=2).all_inner_texts()
+    assert "Statistics" in titles
+    assert "Levels of loggers" not in titles
+    tab.get_by_text("All 2 checks pass.").wait_for()
+    assert_accessible(browser, tab)
+    log_in(tab, server, "wrong")
+    assert tab.get_by_role("alert").inner_text() == "This is not the secret."
+    assert tab.context.cookies() == []
+    assert_accessible(browser, tab)
+    assert {url.split("/")[2] for url in tab.asked} == {server.url.split("/")[2]}, "nothing comes from elsewhere"
+
+
+def test_an_operator_sets_a_level_and_looks_at_health(browser: Any, tab: Any, server: Gunicorn, tmp_path: Path) -> None:
+    log_in(tab, server)
+    assert "secret" not in tab.content().replace("C2C_SECRET", "").split("<main>")[1].lower().split("data-answer")[0]
+    (cookie, *_) = tab.context.cookies()
+    assert cookie["httpOnly"]
+    assert cookie["sameSite"] == "Strict"
+    card = tab.get_by_role("region", name="Levels of loggers")
+    card.get_by_label("name", exact=True).fill("app")
+    card.get_by_label("level", exact=True).fill("debug")
+    card.get_by_role("button").click()
+    card.get_by_text("200").first.wait_for()
+    told = json.loads(card.get_by_role("region", name="Answer").inner_text())
+    assert told == {"status": 200, "name": "app", "level": "DEBUG", "effective_level": "DEBUG"}
+    assert set(levels(server).values()) == {logging.DEBUG}
+    assert_accessible(browser, tab)
+    assert not any("secret" in url or "token" in url for url in tab.asked), "they never stand in an address"
+    (tmp_path / "broken").touch()
+    tab.reload()
+    tab.get_by_text("1 of 2 checks fail: broken.").wait_for()
+    health = tab.get_by_role("region", name="Health checks")
+    health.get_by_label("max_level").fill("1")
+    health.get_by_role("button").click()
+    health.get_by_text("500").first.wait_for()
+    assert "broken" in json.loads(health.get_by_role("region", name="Answer").inner_text())["failures"]
+    tab.get_by_role("button", name="Log out").click()
+    tab.get_by_role("heading", name="Log in").wait_for()
+    assert tab.context.cookies() == []
+
+
+def test_the_secret_in_the_address_does_not_stay_there(tab: Any, server: Gunicorn) -> None:
+    tab.goto(f"{server.url}/c2c/?secret=secret")
+    tab.get_by_role("heading", name="Levels of loggers").wait_for()
+    assert tab.url == f"{server.url}/c2c/"
+    card = tab.get_by_role("region", name="Levels of loggers")
+    card.get_by_label("name", exact=True).fill("app")
+    card.get_by_label("level", exact=True).fill("INFO")
+    card.get_by_role("button").click()
+    card.get_by_text("200").first.wait_for()
+    assert set(levels(server).values()) == {logging.INFO}
+
+
+def test_the_cpu_profiler_shows_the_requests_of_all_workers(browser: Any, tab: Any, server: Gunicorn) -> None:
+    def work() -> None:
+        for _ in range(12):
+            assert get(f"{server.url}/sql?q=SELECT+pg_sleep(0.02)") is not None
+
+    log_in(tab, server)
+    work()
+    tab.get_by_role("link", name="Open CPU profiler").click()
+    tab.get_by_role("heading", name="Off").wait_for()
+    tab.get_by_text("No request of the application has come").wait_for()
+    tab.get_by_role("button", name="Switch on").click()
+    tab.get_by_role("heading", name="On", exact=True).wait_for()
+    assert all(str(pid) in tab.get_by_role("region", name="On").inner_text() for pid in server.children())
+    work()
+    tab.goto(f"{server.url}/profiler")
+    requests = tab.get_by_role("link", name="GET /sql", exact=True)
+    assert requests.count() == 12
+    packages = tab.get_by_role("table", name="Time by package").inner_text()
+    assert "sqlalchemy" in packages
+    assert_accessible(browser, tab)
+    with tab.expect_download() as download:
+        tab.get_by_role("link", name="download").first.click()
+    profile = json.loads(Path(download.value.path()).read_text())
+    assert "speedscope" in profile["$schema"]
+    assert {"do_execute"} <= {frame["name"] for frame in profile["shared"]["frames"]}
+    tab.get_by_role("link", name="GET /sql").first.click()
+    tree = tab.get_by_role("region", name="Call tree")
+    tree.get_by_text("do_execute").wait_for()
+    assert_accessible(browser, tab)
+    tab.get_by_role("link", name="All requests").click()
+    tab.get_by_role("button", name="Switch off").click()
+    tab.get_by_role("heading", name="Off").wait_for()
+    work()
+    tab.reload()
+    assert requests.count() == 12, "what was there is kept, and nothing comes"

@@ -1,1 +1,0 @@
-"""Real statsd servers read what the exporter writes."""
