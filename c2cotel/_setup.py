@@ -17,7 +17,8 @@ from c2cotel import broadcast, state
 from c2cotel.config.declare import Settings
 from c2cotel.config.settings import APPLICATION, PROCESS, ApplicationSettings, SentrySettings
 from c2cotel.errors import SettingsError
-from c2cotel.runtime.pipeline import Pipeline, Service
+from c2cotel.runtime.pipeline import Pipeline
+from c2cotel.runtime.service import Service
 from c2cotel.runtime.telemetry import Running, Telemetry, running
 
 TELEMETRY = "c2cotel.telemetry"

@@ -6,6 +6,7 @@ A plug-in is a function that takes a Pyramid `Configurator`, named by an entry p
 
 from __future__ import annotations
 
+import hmac
 from typing import Any
 
 from c2cotel.config.declare import Settings, setting
@@ -30,12 +31,26 @@ __all__ = [
     "Telemetry",
     "child_span",
     "forks",
+    "has_secret",
     "merge_totals",
     "process_state",
     "setting",
     "settings_of",
     "telemetry_of",
 ]
+
+
+def has_secret(request: Any) -> bool:
+    """Whether a request brings `C2C_SECRET` in the header ``X-API-Key``, compared in constant time.
+
+    Without `C2C_SECRET` no request does. Parameters and browser sessions are c2cotel_views' own.
+    """
+    secret = settings_of(request.registry).section(ApplicationSettings).secret
+    if not secret:
+        return False
+    # WSGI hands the bytes of a header over as Latin-1 (PEP 3333).
+    given = request.environ.get("HTTP_X_API_KEY", "").encode("latin-1", "replace")
+    return hmac.compare_digest(given, secret.encode("utf-8", "surrogateescape"))
 
 
 def settings_of(registry: Any) -> Settings:

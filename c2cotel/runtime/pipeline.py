@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.statsd import StatsdMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
@@ -31,6 +30,7 @@ from c2cotel.metrics.samples import SampleSink
 from c2cotel.metrics.totals import TotalsSink
 from c2cotel.otel.sdk_private import forget_global_providers, preferred_temporality, resource_of
 from c2cotel.runtime.exporters import exporter_factory, exporter_names
+from c2cotel.runtime.service import Service
 from c2cotel.tracing import TracerProvider
 from c2cotel.tracing.channel import SpanQueue, complains_to, export_spans
 
@@ -39,14 +39,6 @@ _logger = logging.getLogger(__name__)
 _STATSD = "statsd"
 _LAST_TRY = 0.5
 """Seconds that what fails anyway gets for its last try."""
-
-
-@dataclass(frozen=True)
-class Service:
-    """What is known of the application, for the resource of everything that is exported."""
-
-    name: str | None = None
-    version: str | None = None
 
 
 class Pipeline:
@@ -174,7 +166,7 @@ class Pipeline:
         if not names:
             return None
         make = SdkTracerProvider if self._otel.tracer == "sdk" else TracerProvider
-        provider = make(resource=self._resource(), shutdown_on_exit=False)
+        provider = make(resource=self._service.resource(), shutdown_on_exit=False)
         for name in names:
             channel: BatchChannel[ReadableSpan] = BatchChannel(
                 f"{name} export of traces",
@@ -203,7 +195,7 @@ class Pipeline:
         if isinstance(installed, MeterProvider):
             provider, others_join = installed, None
         else:
-            provider = MeterProvider(resource=self._resource(), shutdown_on_exit=False)
+            provider = MeterProvider(resource=self._service.resource(), shutdown_on_exit=False)
             self._own_meter_provider, others_join = provider, provider
         resource = partial(resource_of, provider)
         if statsd:
@@ -288,14 +280,8 @@ class Pipeline:
         provider = self._own_meter_provider or metrics.get_meter_provider()
         if isinstance(provider, MeterProvider):
             return partial(resource_of, provider)
-        resource = self._resource()
+        resource = self._service.resource()
         return lambda: resource
-
-    def _resource(self) -> Resource:
-        by_environment = OTELResourceDetector().detect().attributes
-        service = {SERVICE_NAME: self._service.name, SERVICE_VERSION: self._service.version}
-        ours = {name: value for name, value in service.items() if value and name not in by_environment}
-        return Resource.create().merge(Resource(ours))
 
 
 def sanitized_part(text: str) -> str:

@@ -16,6 +16,7 @@ from c2cotel.delivery.forks import forks
 from c2cotel.metrics.observations import Observer
 from c2cotel.runtime import request_id
 from c2cotel.runtime.pipeline import Pipeline
+from c2cotel.stats.backend import Backend
 
 _logger = logging.getLogger(__name__)
 
@@ -157,7 +158,7 @@ class Telemetry:
 
     def _offer_stats(self) -> None:
         if self.measures or self.tracer is not None:
-            stats.use(stats.Backend(self.recorder, self.clock, tagged=self._pipeline.tagged, tracer=self.tracer))
+            stats.use(Backend(self.recorder, self.clock, tagged=self._pipeline.tagged, tracer=self.tracer))
 
 
 def _close_with_child(telemetry: Telemetry) -> None:

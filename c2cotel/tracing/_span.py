@@ -4,60 +4,25 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import time_ns
 from types import MappingProxyType, TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
+from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace import Span as SdkSpan
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util import types
 
+from c2cotel.tracing._maker import Maker
 from c2cotel.tracing._notes import PLAIN, Latest, Noted, bounded, cleaned, is_link, noted
 from c2cotel.tracing._parts import SpanParts
+from c2cotel.tracing.child import message_of
 
 _logger = logging.getLogger("opentelemetry.sdk.trace")  # what the SDK says about a span is found under its name
 
 _NONE: tuple[Any, ...] = ()
-
-
-class Destination(Protocol):
-    """Where an ended span goes.
-
-    Attributes:
-        sampled: Takes a sampled span.
-        recorded: Takes one that records without being sampled.
-    """
-
-    sampled: Callable[[Span], None]
-    recorded: Callable[[Span], None]
-
-
-class Maker(Protocol):
-    """What a span needs of the tracer that made it."""
-
-    @property
-    def limits(self) -> SpanLimits:
-        """Limits of each span."""
-
-    @property
-    def most_attributes(self) -> int | None:
-        """The limit that is looked at most."""
-
-    @property
-    def delivery(self) -> Destination:
-        """Where the span goes once it has ended."""
-
-    @property
-    def instrumentation_scope(self) -> InstrumentationScope:
-        """The scope that the tracer was asked for."""
-
-    @property
-    def instrumentation_info(self) -> Any:
-        """The same as the SDK's deprecated class."""
 
 
 class Span(SdkSpan):
@@ -204,7 +169,7 @@ class Span(SdkSpan):
         named = kind.__module__ and kind.__module__ != "builtins"
         details: dict[str, types.AnyValue] = {
             "exception.type": f"{kind.__module__}.{kind.__qualname__}" if named else kind.__qualname__,
-            "exception.message": str(exception),
+            "exception.message": message_of(exception),
             "exception.stacktrace": "".join(traceback.format_exception(kind, exception, exception.__traceback__)),
             "exception.escaped": str(escaped),
         }
@@ -236,7 +201,7 @@ class Span(SdkSpan):
             if self._record_exception:
                 self.record_exception(exc_val, escaped=True)
             if self._set_status_on_exception:
-                self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {exc_val}"))
+                self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {message_of(exc_val)}"))
         self.end()
 
     # ---- what a reader sees

@@ -42,6 +42,7 @@ from opentelemetry.util import types
 from c2cotel.otel.sdk_private import SPAN_KEY, attach_span, current_context, new_span_context
 from c2cotel.tracing._notes import Latest, is_link, noted
 from c2cotel.tracing._span import Span
+from c2cotel.tracing.child import message_of
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -260,7 +261,7 @@ class CurrentSpan(ContextDecorator):
                 if record:
                     span.record_exception(error)
                 if set_status:
-                    span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+                    span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {message_of(error)}"))
         finally:
             if end:
                 span.end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
+from contextvars import Token
 from typing import Any
 
 from opentelemetry import context, trace
@@ -17,15 +18,26 @@ def record_error(span: trace.Span, error: BaseException, *, failed: bool = True)
 
     Args:
         span: A recording span.
-        error: What was raised.
+        error: What was raised; its `__str__` may raise in its turn.
         failed: Whether it makes the span's work a failure.
     """
     stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    hidden = {"exception.message": redaction.anywhere(str(error)), "exception.stacktrace": redaction.anywhere(stack)}
+    hidden = {
+        "exception.message": redaction.anywhere(message_of(error)),
+        "exception.stacktrace": redaction.anywhere(stack),
+    }
     span.record_exception(error, attributes=hidden)
     if failed:
         span.set_attribute("error.type", type(error).__qualname__)
         span.set_status(trace.Status(trace.StatusCode.ERROR, type(error).__name__))
+
+
+def message_of(error: BaseException) -> str:
+    """What an exception says, whatever its `__str__` does."""
+    try:
+        return str(error)
+    except Exception as trouble:  # noqa: BLE001  # an exception of the application may do anything
+        return f"[{type(error).__name__} has no text: its __str__ raised {type(trouble).__name__}]"
 
 
 class child:  # noqa: N801  # used as a statement: `with child(tracer, name):`
@@ -39,6 +51,8 @@ class child:  # noqa: N801  # used as a statement: `with child(tracer, name):`
 
     __slots__ = ("_span", "_token")
 
+    _token: Token[Any] | None
+
     def __init__(self, tracer: trace.Tracer, name: str, attributes: Mapping[str, Any] | None = None) -> None:
         self._span = tracer.start_span(name, attributes=attributes)
         self._token = attach_span(self._span)
@@ -47,7 +61,23 @@ class child:  # noqa: N801  # used as a statement: `with child(tracer, name):`
         return self._span
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        context.detach(self._token)
-        if error is not None:
-            record_error(self._span, error)
-        self._span.end()
+        self.suspend()
+        self.finish(error)
+
+    def suspend(self) -> None:
+        """Make the span of before the current one again, until `resume`."""
+        token, self._token = self._token, None
+        if token is not None:
+            context.detach(token)
+
+    def resume(self) -> None:
+        """Make the span the current one again."""
+        self._token = attach_span(self._span)
+
+    def finish(self, error: BaseException | None) -> None:
+        """End the span; a generator that is closed early is no failure."""
+        try:
+            if error is not None and not isinstance(error, GeneratorExit):
+                record_error(self._span, error)
+        finally:
+            self._span.end()

@@ -12,7 +12,7 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 
 from c2cotel.errors import SettingsError
-from c2cotel_views import profiler
+from c2cotel_views._profiles import slices
 from tests.apps.application import Application
 
 KEY = {"X-API-Key": "secret"}
@@ -132,11 +132,11 @@ def test_time_belongs_to_the_innermost_package_that_is_named(app: Application) -
 
 
 def test_a_pie_is_whole() -> None:
-    assert [each["share"] for each in profiler.slices({"a": 0.0, "b": 3.0, "c": 1.0})] == [0.75, 0.25, 0.0]
-    (whole,) = profiler.slices({"a": 2.0})
+    assert [each["share"] for each in slices({"a": 0.0, "b": 3.0, "c": 1.0})] == [0.75, 0.25, 0.0]
+    (whole,) = slices({"a": 2.0})
     assert whole["share"] == 1
     assert "A1 1 0 1 1" in whole["path"]
-    assert profiler.slices({"a": 0.0})[0]["share"] == 0
+    assert slices({"a": 0.0})[0]["share"] == 0
 
 
 def test_settings_that_name_no_package_are_refused() -> None:

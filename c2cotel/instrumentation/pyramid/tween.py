@@ -15,7 +15,7 @@ from opentelemetry import trace
 from pyramid.request import Request
 from pyramid.threadlocal import manager
 
-from c2cotel.delivery.once import Once
+from c2cotel.delivery.guard import Guard
 from c2cotel.instrumentation.pyramid.request import NO_TRAIL, TRAIL, outer_id
 from c2cotel.instrumentation.pyramid.rows import Rows
 from c2cotel.instrumentation.pyramid.server_span import ServerSpans
@@ -39,7 +39,7 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
     rows = Rows(telemetry.recorder)
     known_row = rows.by_outcome.get
     extend = telemetry.recorder.extend
-    guard = _Guard()
+    guard = Guard(_logger, "A request could not be measured")
     always_special = telemetry.tracer is not None
     # An id is already there when something like pyramid_retry sends the same environ through the tweens again.
     special_keys = (TRAIL, *telemetry.request_id_keys, *spans.environ_keys)
@@ -119,26 +119,6 @@ def tween_factory(  # noqa: C901, PLR0915  # the tween below is in one piece on 
         return response
 
     return tween
-
-
-class _Guard:
-    """Logs what goes wrong in measuring, once a kind; as a context it also swallows it."""
-
-    def __init__(self) -> None:
-        self._complaints = Once()
-
-    def about(self, error: Exception) -> None:
-        if self._complaints.first(type(error)):
-            _logger.error("A request could not be measured (logged once a kind)", exc_info=error)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        if isinstance(error, Exception):
-            self.about(error)
-            return True
-        return False
 
 
 def _is_ours(name: str, value: str) -> bool:
