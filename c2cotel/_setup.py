@@ -52,6 +52,7 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
         _instrument_libraries()
         if settings.section(SentrySettings).url is not None:
             telemetry.install(import_module("c2cotel.sentry").install)
+        telemetry.install(_note_origins)
         telemetry.install(_broadcast)  # after the above: what it sends is measured from the first message on
     except BaseException:
         telemetry.close(timeout=0.5)
@@ -78,6 +79,12 @@ def _start(settings: Settings, service: Service, clock: Callable[[], float]) -> 
     state.of(Running).telemetry = telemetry
     telemetry.start()
     return telemetry
+
+
+def _note_origins(_: Telemetry) -> Callable[[], None]:
+    from c2cotel.logs.record import note_origins  # noqa: PLC0415  # slow to import
+
+    return note_origins()
 
 
 def _broadcast(telemetry: Telemetry) -> Callable[[], None]:

@@ -16,6 +16,7 @@ from c2cotel.delivery.once import Once
 from c2cotel.errors import SettingsError
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
+from c2cotel.runtime.request_scope import defer
 from c2cotel.runtime.telemetry import Telemetry
 from c2cotel.state import of as process_state
 from c2cotel.tracing.child import child as child_span
@@ -30,6 +31,7 @@ __all__ = [
     "StatsdSettings",
     "Telemetry",
     "child_span",
+    "defer",
     "forks",
     "has_secret",
     "merge_totals",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -22,6 +23,7 @@ from c2cotel.config.settings import SentrySettings
 from c2cotel.errors import SettingsError
 from c2cotel.logs.record import message_of, request_fields
 from c2cotel.otel.sdk_private import is_suppressed
+from c2cotel.runtime.request_scope import defer
 from c2cotel.runtime.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -97,6 +99,7 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
     for name, value in settings.tags.items():
         sentry_sdk.get_global_scope().set_tag(name, value)
     state.of(_Sentry).on = True
+    telemetry.error_observers.append(_capture)
 
     def undo() -> None:
         state.of(_Sentry).on = False
@@ -111,15 +114,30 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
 
 
 def include(config: Any) -> None:
-    """Watch the requests of an application, inside of c2cotel's own tween and outside of all others."""
+    """Watch the requests of an application, outside of all its tweens, each in a scope of Sentry's own."""
     from pyramid.config import PHASE3_CONFIG  # noqa: PLC0415  # scripts need no Pyramid
-    from pyramid.interfaces import ITweens  # noqa: PLC0415
+    from pyramid.interfaces import IExecutionPolicy, ITweens  # noqa: PLC0415
+    from pyramid.router import default_execution_policy  # noqa: PLC0415
     from pyramid.tweens import INGRESS  # noqa: PLC0415
 
     def last() -> None:
-        config.registry.getUtility(ITweens).add_implicit(_TWEEN, tween_factory, under=INGRESS)
+        registry = config.registry
+        registry.getUtility(ITweens).add_implicit(_TWEEN, tween_factory, under=INGRESS)
+        policy = registry.queryUtility(IExecutionPolicy) or default_execution_policy
+        registry.registerUtility(_isolated(policy), IExecutionPolicy)
 
     config.action(__name__, last, order=PHASE3_CONFIG + 75)
+
+
+def _isolated(policy: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """An execution policy in which what one request sets in Sentry's scope, such as a user, ends with it."""
+    from sentry_sdk import isolation_scope  # noqa: PLC0415  # an extra
+
+    def execute(environ: Any, router: Any) -> Any:
+        with isolation_scope():
+            return policy(environ, router)
+
+    return execute
 
 
 def tween_factory(handler: Callable[[Any], Any], _: Any) -> Callable[[Any], Any]:
@@ -129,10 +147,11 @@ def tween_factory(handler: Callable[[Any], Any], _: Any) -> Callable[[Any], Any]
         try:
             response = handler(request)
         except Exception as error:
-            _capture(error)
+            defer(request, partial(_capture, error))
             raise
-        if response.status_int >= _FIRST_ERROR and getattr(request, "exception", None) is not None:
-            _capture(request.exception)
+        raised = getattr(request, "exception", None)
+        if raised is not None and response.status_int >= _FIRST_ERROR:
+            defer(request, partial(_capture, raised))
         return response
 
     return tween

@@ -25,7 +25,6 @@ _CONTRIB_TWEEN = "opentelemetry.instrumentation.pyramid"
 _CONTRIB_MIDDLEWARE = "opentelemetry.instrumentation.wsgi"
 _AUTO = "opentelemetry/instrumentation/auto_instrumentation"
 _OLD = "c2cwsgiutils"
-_OWN_TWEEN = "c2cotel.instrumentation.pyramid.tween_factory"
 
 
 def hazards(settings: Settings, ini_text: str, tweens: Sequence[str]) -> Iterator[Problem]:
@@ -111,7 +110,7 @@ def _sentry(settings: Settings) -> Iterator[Problem]:
 
 
 def _twice(settings: Settings, ini_text: str, tweens: Sequence[str]) -> Iterator[Problem]:
-    """What would measure or trace each request a second time, or not even once."""
+    """What would measure or trace each request a second time."""
     listed = str(settings.ini.get("pyramid.tweens") or "").split()
     included = str(settings.ini.get("pyramid.includes") or "").split()
     again = "each request has two spans and two metrics: take it out, c2cotel measures requests"
@@ -134,8 +133,6 @@ def _twice(settings: Settings, ini_text: str, tweens: Sequence[str]) -> Iterator
         yield Problem(_OLD, "the library of 2018 is installed beside c2cotel: uninstall it, or both time each request")
     except PackageNotFoundError:
         pass
-    if listed and _OWN_TWEEN not in listed:
-        yield Problem("pyramid.tweens", f"lists all tweens, so no request is measured: add {_OWN_TWEEN} as the first")
 
 
 class _Options(argparse.ArgumentParser):

@@ -9,17 +9,20 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry import propagate, trace
 from opentelemetry.metrics import NoOpMeterProvider
 from pyramid.threadlocal import get_current_request
+from requests import Session
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from c2cotel import redaction
 from c2cotel.config.settings import RequestIdSettings, RequestsSettings
+from c2cotel.delivery.guard import Guard
 from c2cotel.delivery.once import Once
 from c2cotel.metrics.instruments import HTTP_CLIENT, URL_PORT
 from c2cotel.metrics.recorder import Recorder, Series
@@ -57,6 +60,7 @@ def _measured(original: Callable[..., Any], telemetry: Telemetry) -> Callable[..
     clock = telemetry.clock
     rows = _Rows(telemetry.recorder)
     warned = Once(_MOST_SITES)
+    guard = Guard(_logger, "An outgoing request could not be measured")
 
     def send(
         self: HTTPAdapter, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any
@@ -65,32 +69,46 @@ def _measured(original: Callable[..., Any], telemetry: Telemetry) -> Callable[..
             return original(self, request, stream, timeout, *args, **kwargs)
         if timeout is None:
             timeout = default_timeout
+        try:
             if timeout is None:
                 _warn_once(request, warned)
-        _add_headers(request, id_header)
+            request = _with_headers(request, id_header)
+        except Exception as error:  # noqa: BLE001  # a request prepared by hand may be anything
+            guard.about(error)
         start = clock()
         try:
             response = original(self, request, stream, timeout, *args, **kwargs)
-        except BaseException as error:
-            if telemetry.measures and isinstance(error, Exception):
-                rows.find(request, None, type(error).__qualname__).record(clock() - start)
+        except Exception as error:
+            if telemetry.measures:
+                with guard:
+                    rows.find(request, None, type(error).__qualname__).record(clock() - start)
             raise
         if telemetry.measures:
-            rows.find(request, response.status_code, None).record(clock() - start)
+            try:
+                rows.find(request, response.status_code, None).record(clock() - start)
+            except Exception as error:  # noqa: BLE001  # measuring must not cost an answer
+                guard.about(error)
         return response
 
     return send
 
 
-def _add_headers(request: Any, id_header: str) -> None:
-    if request.headers is None:  # a request prepared by hand
-        request.headers = CaseInsensitiveDict()
+def _with_headers(request: Any, id_header: str) -> Any:
+    """The request with the id and the trace of now, in a copy: its owner may send the same one again, much later."""
+    added: dict[str, str] = {}
+    headers = request.headers if request.headers is not None else {}
     current = get_current_request()
     request_id = getattr(current, "c2c_request_id", None)
-    if request_id is not None and id_header not in request.headers:
-        request.headers[id_header] = request_id
-    if "traceparent" not in request.headers and trace.get_current_span().get_span_context().is_valid:
-        propagate.inject(request.headers)
+    if request_id is not None and id_header not in headers:
+        added[id_header] = request_id
+    if "traceparent" not in headers and trace.get_current_span().get_span_context().is_valid:
+        propagate.inject(added)
+    if not added:
+        return request
+    sent = copy(request)
+    sent.headers = CaseInsensitiveDict(headers)
+    sent.headers.update(added)
+    return sent
 
 
 def _warn_once(request: Any, warned: Once) -> None:
@@ -163,7 +181,22 @@ def _spans(telemetry: Telemetry) -> Callable[[], None]:
     if contrib is None:
         return lambda: None
     contrib.instrument(meter_provider=NoOpMeterProvider(), request_hook=_hide_secrets, skip_dep_check=True)
-    undo: Callable[[], None] = contrib.uninstrument
+    traced = Session.send
+
+    def send(self: Session, request: Any, **options: Any) -> Any:
+        """Contrib puts the trace into the request that it is given: it is given a copy."""
+        if not telemetry.closed and request.headers is not None:
+            request, headers = copy(request), request.headers
+            request.headers = CaseInsensitiveDict(headers)
+        return traced(self, request, **options)
+
+    Session.send = send  # type: ignore[method-assign]  # contrib has no hook before it
+
+    def undo() -> None:
+        if Session.send is send:
+            Session.send = traced  # type: ignore[method-assign]
+        contrib.uninstrument()
+
     return undo
 
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from c2cotel.logs.formatter import JsonFormatter, JsonLogHandler
+from c2cotel.logs.formatter import ConsoleFormatter, JsonFormatter, JsonLogHandler
 from c2cotel.logs.syslog import PyramidCeeSysLogHandler
 
-__all__ = ["JsonFormatter", "JsonLogHandler", "PyramidCeeSysLogHandler", "init"]
+__all__ = ["ConsoleFormatter", "JsonFormatter", "JsonLogHandler", "PyramidCeeSysLogHandler", "init"]
 
 _CONSOLE = "%(asctime)s %(levelname)-8s %(name)s %(message)s"
 
@@ -36,8 +36,11 @@ def init(configfile: str | None = None) -> None:
     """
     from c2cotel import ini  # noqa: PLC0415  # most processes have their logging set up by others
 
+    logging.captureWarnings(capture=True)
     file = configfile or ini.path()
     named = configfile is not None or file != ini.DEFAULT
     if (named or Path(file).is_file()) and ini.set_up_logging(file):
         return
-    logging.basicConfig(format=_CONSOLE, level=logging.INFO)
+    console = logging.StreamHandler()
+    console.setFormatter(ConsoleFormatter(_CONSOLE))
+    logging.basicConfig(handlers=[console], level=logging.INFO)

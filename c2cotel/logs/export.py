@@ -11,17 +11,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from opentelemetry import trace
 from opentelemetry._logs import LogRecord, NoOpLoggerProvider, SeverityNumber, get_logger_provider
 from opentelemetry._logs._internal import ProxyLoggerProvider
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext
 
+from c2cotel import redaction
 from c2cotel.delivery.batches import BatchChannel
-from c2cotel.logs.record import extras_of, message_of, request_fields, stack_of
+from c2cotel.logs.record import error_of, extras_of, message_of, origin_of, stack_of
 from c2cotel.otel.sdk_private import is_suppressed
+from c2cotel.tracing.child import message_of as text_of
+from c2cotel.tracing.child import qualified_name
+
+_logger = logging.getLogger(__name__)
 
 EXPORTER = LogRecordExporter
 # https://opentelemetry.io/docs/specs/otel/logs/data-model-appendix/#appendix-b-severitynumber-example-mappings
@@ -45,17 +50,43 @@ _NOT_PROPAGATING = ("gunicorn.error", "gunicorn.access")
 """Loggers that keep their records from the root."""
 
 
-@dataclass(frozen=True)
-class Said:
-    """A record as its thread left it."""
+@dataclass(frozen=True, slots=True)
+class NotedRecord:
+    """A record as its thread left it: texts and numbers, and no object of the application.
 
-    record: logging.LogRecord
+    A `LogRecord` holds its arguments and, by its traceback, the variables of every frame of a failed request.
+    """
+
+    logger: str
+    level: int
+    created: float
     message: str
+    place: tuple[str, int, str | None, str | None]
+    error: tuple[str, str] | None
     stack: str | None
     extras: dict[str, Any]
     request: dict[str, Any]
-    span: trace.SpanContext
+    span: SpanContext
     observed: int
+
+
+def note(record: logging.LogRecord) -> NotedRecord:
+    """What is exported of a record, secrets hidden."""
+    request, span = origin_of(record)
+    error = error_of(record)
+    return NotedRecord(
+        str(record.name),
+        record.levelno,
+        record.created,
+        message_of(record),
+        (record.pathname, record.lineno, record.funcName, record.threadName),
+        None if error is None else (qualified_name(error), redaction.quickly(text_of(error))),
+        stack_of(record),
+        extras_of(record),
+        request,
+        span,
+        time.time_ns(),
+    )
 
 
 class _NoLock:
@@ -80,7 +111,7 @@ class OtelHandler(logging.Handler):
         channel: takes them.
     """
 
-    def __init__(self, channel: BatchChannel[Said]) -> None:
+    def __init__(self, channel: BatchChannel[NotedRecord]) -> None:
         super().__init__()
         self._channel = channel
 
@@ -90,22 +121,11 @@ class OtelHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record; what an export itself causes is not exported, or it would never end."""
-        if is_suppressed():
-            return
-        try:
-            self._channel.put(
-                Said(
-                    record,
-                    message_of(record),
-                    stack_of(record),
-                    extras_of(record),
-                    request_fields(),
-                    trace.get_current_span().get_span_context(),
-                    time.time_ns(),
-                )
-            )
-        except Exception:  # noqa: BLE001  # as the standard library's handlers do
-            self.handleError(record)
+        if not is_suppressed():
+            try:
+                self._channel.put(note(record))
+            except Exception:  # noqa: BLE001  # as the standard library's handlers do
+                self.handleError(record)
         # Without this handler there would be none, and Python would show warnings on the standard error.
         last = logging.lastResort
         if last is not None and record.levelno >= last.level and logging.root.handlers == [self]:
@@ -135,42 +155,58 @@ def attach(handler: logging.Handler) -> Callable[[], None]:
     return undo
 
 
-def exporting(resource: Callable[[], Resource]) -> Callable[[LogRecordExporter, list[Said]], bool]:
+def exporting(resource: Callable[[], Resource]) -> Callable[[LogRecordExporter, list[NotedRecord]], bool]:
     """What sends records with an exporter.
 
     Args:
         resource: gives the resource of the process, which is another one after a fork.
     """
 
-    def export(exporter: LogRecordExporter, batch: list[Said]) -> bool:
+    def export(exporter: LogRecordExporter, batch: list[NotedRecord]) -> bool:
         shared = resource()
         records = [_readable(noted, shared) for noted in batch]
-        return exporter.export(records) is LogRecordExportResult.SUCCESS
+        try:
+            return exporter.export(records) is LogRecordExportResult.SUCCESS
+        except Exception:  # a record that the exporter cannot encode must cost itself alone
+            encodable = [record for record in records if _is_encodable(record)]
+            if len(encodable) == len(records):
+                raise
+            _logger.exception("%d log records cannot be encoded and are left out", len(records) - len(encodable))
+            return not encodable or exporter.export(encodable) is LogRecordExportResult.SUCCESS
 
     return export
 
 
-def _readable(noted: Said, resource: Resource) -> ReadableLogRecord:
-    record = noted.record
+def _is_encodable(record: ReadableLogRecord) -> bool:
+    from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs  # noqa: PLC0415  # an extra
+
+    try:
+        encode_logs([record]).SerializeToString()
+    except Exception:  # noqa: BLE001  # whatever it is, this record cannot be sent
+        return False
+    return True
+
+
+def _readable(noted: NotedRecord, resource: Resource) -> ReadableLogRecord:
+    file, line, function, thread = noted.place
     attributes: dict[str, Any] = {
         **noted.extras,
-        "code.file.path": record.pathname,
-        "code.function.name": record.funcName,
-        "code.line.number": record.lineno,
-        "thread.name": record.threadName,
+        "code.file.path": file,
+        "code.function.name": function,
+        "code.line.number": line,
+        "thread.name": thread,
     }
     attributes.update((_REQUEST[name], value) for name, value in noted.request.items())
-    if record.exc_info and record.exc_info[1] is not None:
-        attributes["exception.type"] = type(record.exc_info[1]).__qualname__
-        attributes["exception.message"] = (noted.stack or "").rpartition("\n")[2]
+    if noted.error is not None:
+        attributes["exception.type"], attributes["exception.message"] = noted.error
     if noted.stack:
         attributes["exception.stacktrace"] = noted.stack
     severity, name = next(
-        ((number, name) for level, number, name in _SEVERITIES if record.levelno >= level),
+        ((number, name) for level, number, name in _SEVERITIES if noted.level >= level),
         (SeverityNumber.TRACE, "TRACE"),
     )
     made = LogRecord(
-        timestamp=int(record.created * 1e9),
+        timestamp=max(0, int(noted.created * 1e9)),
         observed_timestamp=noted.observed,
         trace_id=noted.span.trace_id if noted.span.is_valid else None,
         span_id=noted.span.span_id if noted.span.is_valid else None,
@@ -178,9 +214,9 @@ def _readable(noted: Said, resource: Resource) -> ReadableLogRecord:
         severity_text=name,
         severity_number=severity,
         body=_encodable(noted.message),
-        attributes={key: _encodable(value) for key, value in attributes.items() if value is not None},
+        attributes={_encodable(key): _encodable(value) for key, value in attributes.items() if value is not None},
     )
-    return ReadableLogRecord(made, resource, InstrumentationScope(record.name))
+    return ReadableLogRecord(made, resource, InstrumentationScope(_encodable(noted.logger)))
 
 
 def _encodable(value: Any) -> Any:

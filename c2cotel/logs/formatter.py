@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import copy
 import json
 import logging
 import re
@@ -10,10 +11,9 @@ import socket
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
-from opentelemetry import trace
 
 from c2cotel import redaction
-from c2cotel.logs.record import extras_of, message_of, request_fields, stack_of, syslog_level
+from c2cotel.logs.record import extras_of, message_of, origin_of, stack_of, syslog_level
 
 if TYPE_CHECKING:
     _StreamHandler = logging.StreamHandler[TextIO]
@@ -21,6 +21,9 @@ else:
     _StreamHandler = logging.StreamHandler  # generic since Python 3.11 only
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_ACTIVE = re.compile("[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""Controls of the second kind, invisible characters, marks of direction, line and paragraph separators."""
+_CONTROLS = re.compile(f"[\x00-\x1f]|{_ACTIVE.pattern}")
 _HOST = socket.gethostname()
 _MOST_PLACES = 10_000
 _ABOUT_SPAN = ("trace_id", "span_id")
@@ -41,6 +44,17 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON; it never raises."""
         return line_of(record).decode()
+
+
+class ConsoleFormatter(logging.Formatter):
+    """Lines for people: a message cannot begin another line or move the cursor; secrets are hidden."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line, and the stack trace of its exception in further ones."""
+        shown = copy.copy(record)
+        shown.msg, shown.args = _CONTROLS.sub(_escape, message_of(record)), None
+        shown.exc_text = stack_of(record)
+        return super().format(shown)
 
 
 class JsonLogHandler(_StreamHandler):
@@ -77,19 +91,19 @@ def line_of(record: logging.LogRecord) -> bytes:
             more = [part for part in (stack_of(record), caller) if part]
             line += b',"full_message":' + _dumps("\n".join([message, *more])) if more else b""
         line += _place(record) + b',"timestamp":' + orjson.dumps(record.created)
-        about = request_fields()
+        about, context = origin_of(record)
         if about:
             if about.encoded is None:
                 about.encoded = _members(about)
             line += about.encoded
-        span = trace.get_current_span()
-        traced = span is not trace.INVALID_SPAN and (context := span.get_span_context()).is_valid
+        traced = context.is_valid
         if traced:
             line += b',"trace_id":"%032x","span_id":"%016x"' % (context.trace_id, context.span_id)
         if extras := extras_of(record):
             taken = {*_OURS, *about, *(_ABOUT_SPAN if traced else ())}
             line += _members({name: value for name, value in extras.items() if name not in taken})
-        return line + b"}"
+        line += b"}"
+        return line if line.isascii() and b"\x7f" not in line else _escaped(line)
     except Exception as error:  # noqa: BLE001  # whatever an object of the application does, the line is written
         shown = f"[a record that cannot be shown: {type(error).__name__}]"
         return _dumps({"msg": shown, "logger_name": str(record.name)})
@@ -102,8 +116,10 @@ def _place(record: logging.LogRecord) -> bytes:
         record.pathname,
         record.funcName,
         record.levelno,
+        record.levelname,
         record.name,
         record.process,
+        record.processName,
         record.threadName,
     )
     members = _places.get(key)
@@ -127,6 +143,15 @@ def _place(record: logging.LogRecord) -> bytes:
             _places.clear()
         _places[key] = members
     return members
+
+
+def _escaped(line: bytes) -> bytes:
+    """The line without characters that a terminal or a viewer acts upon, such as U+009B, U+202E and U+2028."""
+    return _ACTIVE.sub(_escape, line.decode()).encode()
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def _members(fields: dict[str, Any]) -> bytes:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 
+from opentelemetry import trace
+from opentelemetry.trace import SpanContext
 from pyramid.threadlocal import manager
 
 from c2cotel import redaction
@@ -17,9 +22,11 @@ _SYSLOG_LEVELS = (
     (logging.INFO, 6),
 )
 _DEBUG = 7
-_PLAIN_RECORD = vars(logging.LogRecord("", 0, "", 0, "", (), None))
-_WITHOUT_EXTRAS = len(_PLAIN_RECORD)
-_STANDARD = frozenset(_PLAIN_RECORD) | {"message", "asctime", "taskName"}
+_ORIGIN = "c2c_origin"
+"""The attribute of a record with the request and the span in which it was logged."""
+_BARE_RECORD = vars(logging.LogRecord("", 0, "", 0, "", (), None))
+_WITHOUT_EXTRAS = len(_BARE_RECORD) + 1
+_STANDARD = frozenset(_BARE_RECORD) | {"message", "asctime", "taskName", _ORIGIN}
 _NOTHING: dict[str, Any] = {}
 
 
@@ -27,7 +34,7 @@ class RequestFields(dict[str, Any]):
     """What lines say about a request.
 
     Attributes:
-        encoded: the same as a formatter writes it, once one has.
+        encoded: The same as a formatter writes it, once one has.
     """
 
     __slots__ = ("encoded",)
@@ -38,6 +45,9 @@ class RequestFields(dict[str, Any]):
         super().__init__()
         self.encoded = None
 
+
+Origin = tuple[RequestFields, SpanContext]
+"""The request and the span in which a record was logged."""
 
 _NO_REQUEST = RequestFields()
 _KNOWN = "c2cotel.log"
@@ -61,19 +71,62 @@ def message_of(record: logging.LogRecord) -> str:
         return redaction.quickly(shown)
 
 
+def note_origins() -> Callable[[], None]:
+    """Have every record carry the request and the span of the moment at which it is logged.
+
+    So it keeps them behind a `MemoryHandler` or a `QueueHandler`. Returns what ends that.
+    """
+    make = logging.getLogRecordFactory()
+
+    def noted(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        setattr(record, _ORIGIN, _origin_now())
+        return record
+
+    logging.setLogRecordFactory(noted)
+
+    def undo() -> None:
+        if logging.getLogRecordFactory() is noted:  # else somebody put another one around it, which goes on
+            logging.setLogRecordFactory(make)
+
+    return undo
+
+
+def origin_of(record: logging.LogRecord) -> Origin:
+    """The request and the span in which a record was logged; those of now if nothing noted them."""
+    origin: Origin | None = getattr(record, _ORIGIN, None)
+    return _origin_now() if origin is None else origin
+
+
+def _origin_now() -> Origin:
+    span = trace.get_current_span()
+    context = trace.INVALID_SPAN_CONTEXT if span is trace.INVALID_SPAN else span.get_span_context()
+    return request_fields(), context
+
+
+def error_of(record: logging.LogRecord) -> BaseException | None:
+    """The exception that a record tells of; none if the record was made by hand with something else in its place."""
+    info = record.exc_info
+    # A record made by hand may have anything there, such as True.
+    return info[1] if isinstance(info, tuple) else None
+
+
 def stack_of(record: logging.LogRecord) -> str | None:
-    """The stack trace of the exception that a record tells of, secrets hidden."""
-    if record.exc_text:  # made already, at times with secrets hidden
-        return redaction.quickly(record.exc_text)
-    if record.exc_info and record.exc_info[0] is not None:
-        return redaction.quickly("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))
-    return None
+    """The stack trace of the exception that a record tells of, secrets hidden.
+
+    What another formatter has left in `exc_text` counts only if the exception itself is gone: it may be shortened.
+    """
+    error = error_of(record)
+    if error is not None:
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        return redaction.quickly("".join(lines).rstrip("\n"))
+    return redaction.quickly(record.exc_text) if isinstance(record.exc_text, str) and record.exc_text else None
 
 
 def extras_of(record: logging.LogRecord) -> dict[str, Any]:
     """Every ``extra=`` of a record, as `plain` has it; a text that is named like a secret is hidden."""
     fields = vars(record)
-    if len(fields) == _WITHOUT_EXTRAS or fields.keys() <= _STANDARD:
+    if (len(fields) == _WITHOUT_EXTRAS and _ORIGIN in fields) or fields.keys() <= _STANDARD:
         return _NOTHING
     extras = {str(name): as_plain(value) for name, value in fields.items() if name not in _STANDARD}
     for name, value in extras.items():
@@ -100,7 +153,8 @@ def request_fields() -> RequestFields:
         return remembered[2]
     fields = RequestFields()
     try:
-        fields["client_addr"] = request.client_addr
+        if (address := _client_address(request)) is not None:
+            fields["client_addr"] = address
         fields["method"] = request.method
         fields["path"] = _path(request)
         if (request_id := getattr(request, "c2c_request_id", None)) is not None:
@@ -115,6 +169,23 @@ def request_fields() -> RequestFields:
     return fields
 
 
+def _client_address(request: Any) -> str | None:
+    """The address of the client as proxies tell it; what is no address is somebody's text, and not shown."""
+    for text in (request.client_addr, request.environ.get("REMOTE_ADDR")):
+        if isinstance(text, str) and _is_address(text.strip()):
+            return text.strip()
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _path(request: Any) -> str:
     try:
         return redaction.quickly(request.path)
@@ -123,9 +194,12 @@ def _path(request: Any) -> str:
 
 
 def as_plain(value: Any) -> Any:
-    """Strings, numbers and booleans as they are; anything else as text, so that an index never sees an object."""
+    """Strings, numbers and booleans as they are; anything else as text, so that an index never sees an object.
+
+    A member of an enumeration of strings is its value, whatever it stands beside.
+    """
     if isinstance(value, str):
-        return redaction.quickly(value)
+        return redaction.quickly(value if value.__class__ is str else str.__str__(value))
     if isinstance(value, (bool, int, float)):
         return value
     try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+import threading
 import time
+from collections import deque
 from typing import Any
 
 import orjson
@@ -19,16 +21,19 @@ _LOOK_UP_AGAIN = 30.0
 """Seconds from one look-up of a server that is away to the next: each may take seconds of a request."""
 _CUT = " [cut]"
 _FACILITY_USER = 1
+_MOST_WAITING = 1000
+"""Records that wait for the first look-up of the server."""
 
 
 class PyramidCeeSysLogHandler(logging.Handler):
     """Sends records as CEE to syslog, a datagram each: ``<{pri}>: @cee: {json}`` and a NUL, facility user.
 
     A record too large for a datagram loses the ends of its longest texts. A server that is away costs the application
-    nothing, and is logged once on the standard error.
+    nothing, and is reported once on the standard error. Its name is looked up by a thread of its own: a resolver that
+    hangs holds no request; up to 1,000 records wait for the first answer.
 
     Args:
-        address: host and port of the syslog server.
+        address: Host and port of the syslog server.
     """
 
     def __init__(self, address: tuple[str, int] = ("localhost", 514)) -> None:
@@ -36,7 +41,9 @@ class PyramidCeeSysLogHandler(logging.Handler):
         self.address = (address[0], int(address[1]))
         self._away = False
         self._target: tuple[socket.socket, Any] | None = None
+        self._waiting: deque[bytes] = deque(maxlen=_MOST_WAITING)
         self._look_up_at = 0.0
+        self._looking_up: threading.Thread | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record; it never raises."""
@@ -46,16 +53,11 @@ class PyramidCeeSysLogHandler(logging.Handler):
             message = start + _datagram(line_of(record), _LARGEST - len(start)) + b"\0"
             if (self._target is None or self._away) and time.monotonic() >= self._look_up_at:
                 self._look_up()
-            if self._target is None:
-                return
-            connection, address = self._target
-            connection.sendto(message, address)
-            self._away = False
+            self._waiting.append(message)
+            if self._send_waiting():
+                self._away = False
         except OSError as error:
-            if not self._away:
-                self._away = True
-                # Not through logging: this may be all the logging there is.
-                print(f"syslog at {self.address} cannot be reached: {error} (logged once)", file=sys.stderr)
+            self._complain(error)
         except Exception:  # noqa: BLE001  # as the standard library's handlers do
             self.handleError(record)
 
@@ -65,12 +67,45 @@ class PyramidCeeSysLogHandler(logging.Handler):
         super().close()
 
     def _look_up(self) -> None:
+        """Look the server up: an address at once, a name in a thread."""
         self._look_up_at = time.monotonic() + _LOOK_UP_AGAIN
-        family, kind, protocol, _, address = socket.getaddrinfo(*self.address, type=socket.SOCK_DGRAM)[0]
+        try:
+            self._resolve(socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            if self._looking_up is None or not self._looking_up.is_alive():
+                self._looking_up = threading.Thread(target=self._resolve_name, name="c2cotel syslog", daemon=True)
+                self._looking_up.start()
+
+    def _resolve_name(self) -> None:
+        try:
+            self._resolve(0)
+            self._send_waiting()
+        except OSError as error:
+            self._complain(error)
+
+    def _resolve(self, flags: int) -> None:
+        addresses = socket.getaddrinfo(*self.address, type=socket.SOCK_DGRAM, flags=flags)
+        family, kind, protocol, _, address = addresses[0]
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         self._forget()
         self._target = made, address
+
+    def _send_waiting(self) -> bool:
+        """Send what waits for the server's address; returns whether that is there."""
+        while (target := self._target) is not None:
+            try:
+                message = self._waiting.popleft()
+            except IndexError:
+                return True
+            target[0].sendto(message, target[1])
+        return False
+
+    def _complain(self, error: OSError) -> None:
+        if not self._away:
+            self._away = True
+            # Not through logging: this may be all the logging there is.
+            print(f"syslog at {self.address} cannot be reached: {error} (logged once)", file=sys.stderr)
 
     def _forget(self) -> None:
         target, self._target = self._target, None

@@ -261,7 +261,7 @@ class Pipeline:
             return
         resource = self._current_resource()
         for name in names:
-            channel: BatchChannel[export.Said] = BatchChannel(
+            channel: BatchChannel[export.NotedRecord] = BatchChannel(
                 f"{name} export of logs",
                 exporter_factory(self._otel, name, "logs", export.EXPORTER),
                 export.exporting(resource),

@@ -59,6 +59,7 @@ class Telemetry:
         tracer: Makes spans; None if nobody records them.
         request_id_keys: Where a WSGI environ may have the caller's request id.
         new_request_id: Makes one.
+        error_observers: Called with each exception in a body that is made while it is sent.
         closed: Whether `close` was called; instrumentation still in place then does nothing.
     """
 
@@ -70,6 +71,7 @@ class Telemetry:
         self.request_id_keys = request_id.environ_keys(settings.section(RequestIdSettings).header)
         self._ids = request_id.Ids()
         self.new_request_id = self._ids.take
+        self.error_observers: list[Callable[[BaseException], object]] = []
         self.closed = False
         self._pipeline = pipeline
         self._installed: set[Callable[[Telemetry], Callable[[], None]]] = set()

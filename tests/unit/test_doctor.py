@@ -137,7 +137,6 @@ MISTAKES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
         {},
         "opentelemetry-instrument: .* set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=pyramid",
     ),
-    "all tweens but ours": ({}, {"pyramid.tweens": "pyramid_tm.tm_tween_factory"}, "pyramid.tweens: lists all tweens"),
     "two places for statsd": (
         {"STATSD_ADDRESS": "localhost:1", "OTEL_EXPORTER_STATSD_ENDPOINT": "localhost:2"},
         {},

@@ -271,9 +271,39 @@ def test_a_syslog_server_that_cannot_be_found_is_told_once(capsys: pytest.Captur
     logger.addHandler(handler)
     for _ in range(3):
         logger.error("hello")
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert told.startswith("syslog at ('nowhere.invalid', 514) cannot be reached:")
+    printed = ""
+
+    def is_told() -> bool:
+        nonlocal printed
+        printed += capsys.readouterr().err
+        return bool(printed)
+
+    wait_until(is_told, "the outage is told")
+    assert printed.count("\n") == 1
+    assert printed.startswith("syslog at ('nowhere.invalid', 514) cannot be reached:")
+
+
+def test_a_resolver_that_hangs_holds_no_request_and_loses_no_record(
+    udp_listener: UdpListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, resolve = threading.Event(), socket.getaddrinfo
+
+    def hangs(host: str, *args: Any, flags: int = 0, **options: Any) -> Any:
+        if flags:
+            raise socket.gaierror(-2, "Name or service not known")
+        go_on.wait(30)
+        return resolve(HOST, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    handler = PyramidCeeSysLogHandler(("syslog.example", udp_listener.port))
+    logger = logging.Logger("app")  # noqa: LOG001  # not one of the process
+    logger.addHandler(handler)
+    for number in range(3):
+        logger.error("%d", number)
+    assert udp_listener.datagrams == []
+    go_on.set()
+    wait_until(lambda: len(udp_listener.datagrams) == 3, "the records arrive")
+    handler.close()
 
 
 def test_a_syslog_server_that_cannot_be_found_is_not_looked_up_for_each_record(
@@ -282,8 +312,12 @@ def test_a_syslog_server_that_cannot_be_found_is_not_looked_up_for_each_record(
     looked_up: list[Any] = []
     now = 1000.0
 
-    def fails(*args: Any, **_: Any) -> Any:
+    as_name = threading.Event()
+
+    def fails(*args: Any, flags: int = 0, **_: Any) -> Any:
         looked_up.append(args)
+        if not flags:
+            as_name.set()
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
     handler = PyramidCeeSysLogHandler((HOST, udp_listener.port))
@@ -293,13 +327,15 @@ def test_a_syslog_server_that_cannot_be_found_is_not_looked_up_for_each_record(
     with monkeypatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", fails)
         for _ in range(10):
-            logger.error("lost")
-    assert len(looked_up) == 1
+            logger.error("early")
+        assert as_name.wait(10)
+    assert len(looked_up) == 2, "once as an address, once as a name"
     now += 60
-    logger.error("found")
+    logger.error("late")
     monkeypatch.undo()
     handler.close()
-    assert [line["msg"] for line in received(udp_listener)] == ["found"]
+    wait_until(lambda: len(udp_listener.datagrams) == 11, "all records arrive")
+    assert [line["msg"] for line in received(udp_listener)] == [*["early"] * 10, "late"]
 
 
 def test_a_syslog_server_that_is_down_costs_nothing(capsys: pytest.CaptureFixture[str]) -> None:

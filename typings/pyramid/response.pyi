@@ -3,6 +3,7 @@ from typing import Any
 from webob import Response as _Response
 
 class Response(_Response): ...
+class FileIter: ...
 
 class FileResponse(Response):
     def __init__(

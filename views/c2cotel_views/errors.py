@@ -19,7 +19,7 @@ from pyramid.tweens import INGRESS, excview_tween_factory
 from webob.exc import WSGIHTTPException
 
 from c2cotel import redaction
-from c2cotel.plugin import ApplicationSettings, settings_of
+from c2cotel.plugin import ApplicationSettings, defer, settings_of
 from c2cotel_views import _cors
 from c2cotel_views._auth import secret_came
 from c2cotel_views._error_kinds import Kind, in_one_line, kind_of, stack_trace, text_of
@@ -101,15 +101,18 @@ def error_view(error: Any, request: Request) -> Response:
 
 
 def _log(error: Exception, request: Request, kind: Kind) -> None:
-    _logger.log(
-        kind.level,
-        "%s %s was answered with %d: %s (request %s)",
+    """One line, for the attempt that is answered."""
+    arguments = (
         request.method,
         in_one_line(redaction.path(request.environ)),
         kind.status,
         in_one_line(text_of(error)),
         getattr(request, "c2c_request_id", "-"),
-        exc_info=error if kind.level >= logging.ERROR else None,
+    )
+    shown = error if kind.level >= logging.ERROR else None
+    defer(
+        request,
+        lambda: _logger.log(kind.level, "%s %s was answered with %d: %s (request %s)", *arguments, exc_info=shown),
     )
 
 

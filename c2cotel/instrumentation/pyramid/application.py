@@ -1,37 +1,33 @@
-"""How an application gets the tween and the timed renderers."""
+"""How an application gets its measured execution policy and its timed renderers."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from typing import Any
 
 from pyramid.config import PHASE3_CONFIG
-from pyramid.interfaces import ITweens
-from pyramid.tweens import INGRESS
+from pyramid.interfaces import IExecutionPolicy
+from pyramid.router import default_execution_policy
 
+from c2cotel.instrumentation.pyramid.policy import measured
 from c2cotel.instrumentation.pyramid.renderers import time_renderers
-from c2cotel.instrumentation.pyramid.tween import tween_factory
-
-_logger = logging.getLogger(__name__)
-
-_TWEEN = "c2cotel.instrumentation.pyramid.tween_factory"
-"""The name that an application's `pyramid.tweens` may list."""
 
 
 def include(config: Any) -> None:
-    """Put the tween and the timed renderers into an application; `registry["c2cotel.telemetry"]` must be there."""
+    """Measure the requests and the renderings of an application; `registry["c2cotel.telemetry"]` must be there."""
 
     def last() -> None:
-        tweens = config.registry.getUtility(ITweens)
-        tweens.add_implicit(_TWEEN, tween_factory, under=INGRESS)
-        if tweens.explicit and _TWEEN not in [name for name, _ in tweens.explicit]:
-            _logger.error(
-                "The setting pyramid.tweens lists all tweens and c2cotel's is missing: no request is measured. "
-                "Add %s as its first line",
-                _TWEEN,
-            )
-        time_renderers(config.registry, config.registry["c2cotel.telemetry"])
+        registry = config.registry
+        telemetry = registry["c2cotel.telemetry"]
+        policy = registry.queryUtility(IExecutionPolicy) or default_execution_policy
+        registry.registerUtility(measured(policy, telemetry), IExecutionPolicy)
+        time_renderers(registry, telemetry)
 
-    # In the last action: a tween that the application adds after setup would otherwise land outside of this one, and
-    # a renderer would stay untimed.
+    # In the last action: an execution policy that the application sets after setup would otherwise take the place of
+    # this one, and a renderer would stay untimed.
     config.action("c2cotel.instrumentation.pyramid", last, order=PHASE3_CONFIG + 100)
+
+
+def tween_factory(handler: Callable[[Any], Any], _: Any) -> Callable[[Any], Any]:
+    """Does nothing: for an application whose setting `pyramid.tweens` lists it, as earlier versions wanted."""
+    return handler

@@ -8,8 +8,8 @@ from typing import Any
 
 from pyramid.interfaces import IRendererFactory
 
-from c2cotel.instrumentation.pyramid.request import TRAIL, outer_environ
 from c2cotel.otel.sdk_private import is_recording
+from c2cotel.runtime.request_scope import SCOPE, outer_scope
 from c2cotel.runtime.telemetry import Telemetry
 from c2cotel.tracing.child import child
 
@@ -67,9 +67,10 @@ def _timed(renderer: Callable[[Any, Any], Any], telemetry: Telemetry, span_name:
         result = renderer(value, system)
         seconds = clock() - start
         try:
-            system["request"].environ[TRAIL].append(seconds)
-        except (KeyError, AttributeError, TypeError):  # a sub-request that no tween saw belongs to the one around it
-            outer_environ().get(TRAIL, []).append(seconds)
+            system["request"].environ[SCOPE].render_seconds.append(seconds)
+        except Exception:  # noqa: BLE001  # rendered for no request, or for one made by hand
+            if (scope := outer_scope()) is not None:
+                scope.render_seconds.append(seconds)
         return result
 
     if tracer is None:

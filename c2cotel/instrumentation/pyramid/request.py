@@ -9,13 +9,11 @@ from pyramid.request import Request
 from pyramid.threadlocal import manager
 
 from c2cotel.runtime import request_id
+from c2cotel.runtime.request_scope import SCOPE, outer_scope
 from c2cotel.runtime.telemetry import Telemetry
 
-TRAIL = "c2c.trail"
-"""Where the environ of a request has a list: its id, then the seconds of each rendering."""
-NO_TRAIL = (None,)
 _ID = "c2c.request_id"
-"""Where the environ of a sub-request that no tween saw has the id that it was given when it was asked for."""
+"""Where the environ of a sub-request that was not invoked yet has the id that it was given when it was asked for."""
 
 
 def install(telemetry: Telemetry) -> Callable[[], None]:
@@ -27,8 +25,8 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
 
     def c2c_request_id(self: Request) -> str:
         environ = self.environ
-        if TRAIL in environ:
-            return str(environ[TRAIL][0])
+        if SCOPE in environ:
+            return str(environ[SCOPE].request_id)
         own_id: str | None = environ.get(_ID)
         if own_id is None:
             own_id = request_id.read(environ, telemetry.request_id_keys) or outer_id()
@@ -46,11 +44,7 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
 
 def outer_id() -> str | None:
     """The id of the request that a sub-request belongs to."""
-    outer = outer_environ()
-    return outer.get(TRAIL, NO_TRAIL)[0] or outer.get(_ID)
-
-
-def outer_environ() -> dict[str, Any]:
-    """The environ of the request that the server called the application with; empty outside of one."""
-    outer = manager.stack[0]["request"] if manager.stack else None
-    return getattr(outer, "environ", {})
+    if (scope := outer_scope()) is not None:
+        return scope.request_id
+    outer: Any = manager.stack[0]["request"] if manager.stack else None
+    return getattr(outer, "environ", {}).get(_ID)

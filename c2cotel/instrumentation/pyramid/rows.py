@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pyramid.request import Request
 
-from c2cotel import broadcast
 from c2cotel.instrumentation.pyramid.server_timing import description
 from c2cotel.metrics.instruments import RENDER, ROUTE, ROUTE_NAME
 from c2cotel.metrics.recorder import Recorder
@@ -38,10 +38,18 @@ class Rows:
         self._recorder = recorder
         self._failures: dict[tuple[Any, ...], Row] = {}
 
-    def find(self, request: Request, status: str, error: BaseException | None) -> Row:
-        """The row of any request, made when new; failures of the server have one for each type of error."""
-        broadcast.serve()  # the first request of a process comes here, as no row is known yet
-        environ, route = request.environ, request.matched_route
+    def find(
+        self, environ: Mapping[str, Any], request: Request | None, status: str, error: BaseException | None
+    ) -> Row:
+        """The row of any request, made when new; failures of the server have one for each type of error.
+
+        Args:
+            environ: The WSGI environ of the request.
+            request: Pyramid's request; None if an execution policy answered without one.
+            status: Status line of the answer.
+            error: What was raised.
+        """
+        route = None if request is None else request.matched_route
         verb = environ["REQUEST_METHOD"]
         key = (verb if verb in VERBS else OTHER_VERB, route, status, environ["wsgi.url_scheme"])
         if status < "5":

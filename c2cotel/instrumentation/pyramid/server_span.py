@@ -84,35 +84,57 @@ class ServerSpans:
         return span, f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}", token
 
     def end(
-        self, span: trace.Span, request: Any, status: str, error: BaseException | None, given_id: str | None
+        self,
+        span: trace.Span,
+        request: Any,
+        status: str,
+        error: BaseException | None,
+        given_id: str | None,
+        *,
+        broken: bool = False,
     ) -> None:
         """Say what became of the request.
 
         Args:
-            span: of the request.
-            request: Pyramid's, after routing.
-            status: of the response really sent.
-            error: what was raised, even when an exception view answered.
-            given_id: the request's id, where the trace id does not say it.
+            span: The span of the request.
+            request: Pyramid's, after routing; None if there was none.
+            status: Status line of the response really sent.
+            error: What was raised, even when an exception view answered.
+            given_id: The request's id, where the trace id does not say it.
+            broken: Whether the body could not be made to its end.
         """
+        try:
+            self._describe(span, request, status, error, given_id, broken=broken)
+        finally:
+            span.end()
+
+    def _describe(
+        self,
+        span: trace.Span,
+        request: Any,
+        status: str,
+        error: BaseException | None,
+        given_id: str | None,
+        *,
+        broken: bool,
+    ) -> None:
         if span.is_recording():
             code = int(status.split(" ", 1)[0])
             attributes = Plain({"http.response.status_code": code})
             if given_id is not None:
                 attributes["c2c.request_id"] = given_id
-            route = request.matched_route
+            route = None if request is None else request.matched_route
             if route is not None:
                 verb = request.environ["REQUEST_METHOD"]
                 span.update_name(f"{verb if verb in VERBS else 'HTTP'} {route.pattern}")
                 attributes["http.route"] = route.pattern
             span.set_attributes(attributes)
-            failed = code >= 500  # noqa: PLR2004  # a server's own failure
+            failed = broken or code >= 500  # noqa: PLR2004  # a server's own failure
             if error is not None and (failed or not isinstance(error, HTTPException)):
                 record_error(span, error, failed=failed)
             elif failed:
                 span.set_attribute("error.type", str(code))
                 span.set_status(trace.Status(trace.StatusCode.ERROR))
-        span.end()
 
     def _attributes(self, environ: Mapping[str, Any], verb: str) -> Plain:
         client = (verb, environ["wsgi.url_scheme"], *map(environ.get, _OF_CLIENT))

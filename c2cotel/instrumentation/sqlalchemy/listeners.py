@@ -6,6 +6,7 @@ between them is kept on its execution context, so that a failed one leaves nothi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
@@ -28,6 +29,9 @@ from c2cotel.runtime.telemetry import Telemetry
 
 _SYSTEMS = {"postgresql": "postgresql", "sqlite": "sqlite", "mysql": "mysql", "mariadb": "mariadb"}
 _START = "_c2c_start"
+_REQUEST_ID = "_c2c_request_id"
+"""Where the info of a connection has the id that its transaction is still to carry."""
+_SET = re.compile(r"\s*(?:/\*.*?\*/\s*)?SET\s", re.IGNORECASE | re.DOTALL)
 _MOST_STATEMENTS = 2000
 _LONGEST_STATEMENT = 10_000
 _LONGEST_NAME = 63
@@ -38,7 +42,7 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
     """Measure every engine of this process; returns what takes it out again."""
     listeners = [*_timers(telemetry), *_commit_timers(telemetry)]
     if telemetry.settings.section(SqlSettings).request_id:
-        listeners.append((Session, "after_begin", _tell_request_id))
+        listeners += _request_id_setters()
     engines: WeakSet[Engine] = WeakSet()
     lock = Lock()
     remove_spans = _no_spans
@@ -130,21 +134,42 @@ def _system_of(session: Session) -> str:
     return _SYSTEMS.get(dialect, dialect)
 
 
-def _tell_request_id(_: Session, __: Any, connection: Connection) -> None:
-    """Make the request's id the transaction's `application_name`, by the driver itself: no timer, no span.
+def _request_id_setters() -> list[tuple[Any, str, Callable[..., None]]]:
+    """Listeners that make the request's id the `application_name` of each transaction in PostgreSQL.
 
-    ``true``: until the end of the transaction, so that a pooled connection never carries a past id.
+    It is set just before the transaction's first statement other than a ``SET``: ``SET TRANSACTION ISOLATION LEVEL``
+    must be the first of all. By the driver itself: no timer, no span.
     """
-    request = get_current_request()
-    if request is None or connection.dialect.name != "postgresql":
-        return
-    given = getattr(request, "c2c_request_id", None)
-    if given is None:  # a dummy request of a test
-        return
-    request_id = given.encode()[:_LONGEST_NAME].decode("ascii", "ignore")
+
+    def after_begin(_: Session, __: Any, connection: Connection) -> None:
+        if connection.dialect.name == "postgresql" and (request := get_current_request()) is not None:
+            request_id = getattr(request, "c2c_request_id", None)
+            if request_id is not None:  # else a dummy request of a test
+                connection.info[_REQUEST_ID] = request_id
+
+    def before_execute(connection: Connection, _: Any, statement: str, *__: Any) -> None:
+        if _REQUEST_ID in connection.info and not _SET.match(statement):
+            _set_application_name(connection, connection.info.pop(_REQUEST_ID))
+
+    def forget(connection: Connection) -> None:
+        connection.info.pop(_REQUEST_ID, None)
+
+    return [
+        (Session, "after_begin", after_begin),
+        (Engine, "before_cursor_execute", before_execute),
+        (Engine, "commit", forget),
+        (Engine, "rollback", forget),
+    ]
+
+
+def _set_application_name(connection: Connection, request_id: str) -> None:
+    """Set it until the end of the transaction, so that a pooled connection never carries a past id."""
     cursor = connection.connection.cursor()
     try:
-        cursor.execute("SELECT set_config('application_name', %s, true)", (request_id,))
+        cursor.execute(
+            "SELECT set_config('application_name', %s, true)",
+            (request_id.encode()[:_LONGEST_NAME].decode("ascii", "ignore"),),
+        )
     finally:
         cursor.close()
 

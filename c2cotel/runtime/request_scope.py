@@ -1,0 +1,72 @@
+"""What is kept of a request from its first instruction to the end of its body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyramid.request import Request
+from pyramid.threadlocal import manager
+
+SCOPE = "c2c.scope"
+"""Where the environ of a request has its `Scope`."""
+
+
+class Scope:
+    """One request, however many attempts an execution policy such as pyramid_retry makes.
+
+    Args:
+        request_id: The id of all attempts.
+
+    Attributes:
+        request: Pyramid's request of the latest attempt; None before there is one.
+        render_seconds: How long each rendering of the latest attempt took.
+        deferred: What is done for the attempt that was answered, once it is clear which one that is.
+    """
+
+    __slots__ = ("deferred", "render_seconds", "request", "request_id")
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        self.request: Request | None = None
+        self.render_seconds: list[float] = []
+        self.deferred: list[Callable[[], object]] | None = None
+
+    def begin_attempt(self, request: Request) -> None:
+        """Forget an earlier attempt: it is not answered."""
+        if self.request is not None:
+            self.render_seconds.clear()
+            self.deferred = None
+        self.request = request
+
+    def run_deferred(self) -> None:
+        """Do what was deferred, with the request as Pyramid's current one."""
+        deferred, self.deferred = self.deferred, None
+        request = self.request
+        if deferred and request is not None:
+            manager.push({"registry": request.registry, "request": request})
+            try:
+                for act in deferred:
+                    act()
+            finally:
+                manager.pop()
+
+
+def defer(request: Request, act: Callable[[], object]) -> None:
+    """Do something for this attempt of a request, once it turns out to be the one that is answered.
+
+    Outside of a request that is measured, or where nobody makes several attempts, it is done at once.
+    """
+    scope: Scope | None = request.environ.get(SCOPE)
+    if scope is None or scope.request is not request or request.environ.get("retry.attempts", 1) == 1:
+        act()
+    elif scope.deferred is None:
+        scope.deferred = [act]
+    else:
+        scope.deferred.append(act)
+
+
+def outer_scope() -> Scope | None:
+    """The scope of the request that the server called the application with; None outside of one."""
+    outer = manager.stack[0]["request"] if manager.stack else None
+    scope: Scope | None = getattr(outer, "environ", {}).get(SCOPE)
+    return scope
