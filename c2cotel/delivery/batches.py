@@ -30,7 +30,9 @@ class BatchChannel(Generic[Item]):
         queue_size: Number of items that may wait; more are dropped and counted.
         batch_size: Number of items of one export.
         limit: Name of the variable that sets `queue_size`.
-        complains_to: Name of the logger to which an exporter writes its complaints.
+        complains_to: Gives the name of the logger to which an exporter writes its complaints.
+        keeps_failed: Whether a batch that the exporter has just failed to send is worth another try: it then waits
+            for the next export, in front of the others, as long as there is room.
 
     Attributes:
         dropped: Number of items that did not fit in, exactly.
@@ -48,6 +50,7 @@ class BatchChannel(Generic[Item]):
         batch_size: int,
         limit: str,
         complains_to: Callable[[Any], str],
+        keeps_failed: Callable[[Any], bool] = lambda _: False,
     ) -> None:
         self.name = name
         self.dropped = 0
@@ -60,7 +63,8 @@ class BatchChannel(Generic[Item]):
         self._queue_size = queue_size
         self._batch_size = min(batch_size, queue_size)
         self._limit = limit
-        self._outage = Outage(name, complains_to(self._exporter))
+        self._keeps_failed = keeps_failed
+        self._outage = Outage(name, complains_to(self._exporter), items)
         self.worker = Worker(name, self._tick, interval)
 
     def start(self) -> None:
@@ -126,4 +130,10 @@ class BatchChannel(Generic[Item]):
             left -= len(batch)
             if self._exporter is None:
                 self._exporter = self._make_exporter()
-            self._outage.watch(partial(self._export, self._exporter, batch))
+            if not self._outage.watch(partial(self._export, self._exporter, batch)):
+                room = self._queue_size - len(self._queue)
+                if room > 0 and not self.worker.stopping and self._keeps_failed(self._exporter):
+                    self._outage.lost += max(0, len(batch) - room)
+                    self._queue[:0] = batch[-room:]
+                    return
+                self._outage.lost += len(batch)

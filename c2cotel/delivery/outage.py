@@ -15,12 +15,19 @@ class Outage(logging.Filter):
     Args:
         what: Name of the channel, for the log.
         noisy: Name of the logger to which the exporter writes its own complaints.
+        items: What is sent, in the plural, for the log.
+
+    Attributes:
+        down: Whether the last export failed.
+        lost: Number of items that were lost since the last one that worked.
     """
 
-    def __init__(self, what: str, noisy: str) -> None:
+    def __init__(self, what: str, noisy: str, items: str = "exports") -> None:
         super().__init__()
         self.down = False
+        self.lost = 0
         self._what = what
+        self._items = items
         self._reason = ""
         self._closed = False
         self._own_thread: int | None = None
@@ -51,11 +58,14 @@ class Outage(logging.Filter):
         if self._closed:
             self._noisy.removeFilter(self)
         elif works and self.down:
-            _logger.info("%s works again", self._what)
+            lost = f"; {self.lost} {self._items} were lost meanwhile" if self.lost else ""
+            _logger.info("%s works again%s", self._what, lost)
         elif not works and not self.down:
             reason = self._reason or "no reason given"
             _logger.warning("%s fails: %s (logged once until it works again)", self._what, reason)
         self.down = not works
+        if works:
+            self.lost = 0
         return works
 
     def close(self) -> None:

@@ -41,6 +41,11 @@ class Worker:
         """Whether its thread was started and has not ended yet."""
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the last tick was asked for."""
+        return self._stopping
+
     def start(self) -> None:
         """Start the thread; in a forked child, where the parent's thread does not run, start it anew."""
         if self._stopping:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Token
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -134,6 +136,60 @@ def join_metrics(
 def resource_of(provider: MeterProvider) -> Resource:
     """The provider's resource; after a fork it is the child's."""
     return provider._sdk_config.resource
+
+
+@dataclass(frozen=True)
+class OtlpConnection:
+    """How an official OTLP/HTTP exporter would send.
+
+    Attributes:
+        endpoint: URL of the signal.
+        headers: Headers of each request, those of the encoding included.
+        kind: ``spans``, ``metrics`` or ``logs``.
+        timeout: Seconds for one batch.
+        compression: ``none``, ``gzip`` or ``deflate``.
+        verify: Whether certificates are checked, or the path of the authorities.
+        cert: Paths of the client's certificate and key.
+        logger: Hears of failures.
+    """
+
+    endpoint: str
+    headers: Mapping[str, str]
+    kind: str
+    timeout: float
+    compression: str
+    verify: bool | str
+    cert: Any
+    logger: logging.Logger
+
+
+def otlp_connection(exporter: Any) -> OtlpConnection | None:
+    """How an exporter would send; None if it is none over HTTP, or has a session or an adapter of somebody's own."""
+    client = getattr(exporter, "_client", None)
+    session: Any = getattr(getattr(client, "_transport", None), "_session", None)
+    if client is None or type(session).__module__ != "requests.sessions" or session.auth is not None:
+        return None
+    return OtlpConnection(
+        client._endpoint,
+        dict(client._headers),
+        client._kind,
+        client._timeout,
+        client._compression.value,
+        session.verify,
+        session.cert,
+        client._logger,
+    )
+
+
+def use_otlp_client(exporter: Any, client: Any) -> None:
+    """Let an official OTLP/HTTP exporter send through another client."""
+    exporter._client.shutdown()
+    exporter._client = client
+
+
+def otlp_client(exporter: Any) -> Any:
+    """The client of an official OTLP/HTTP exporter; None of any other exporter."""
+    return getattr(exporter, "_client", None)
 
 
 def send_otlp(exporter: Any, body: bytes) -> bool:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from c2cotel.config.settings import OtelSettings
+from c2cotel.delivery.http import HttpSender
 from c2cotel.errors import SettingsError
+from c2cotel.otel.otlp_client import OtlpClient
+from c2cotel.otel.sdk_private import otlp_client, otlp_connection, use_otlp_client
 
 Signal = Literal["traces", "metrics", "logs"]
 
@@ -51,12 +56,39 @@ def exporter_factory(otel: OtelSettings, name: str, signal: Signal, base: type[A
         raise SettingsError(f"{variable}: {wanted!r} cannot be imported ({error}): expected {hint}") from error
     if not issubclass(cls, base):
         raise SettingsError(f"{variable}: {wanted!r} is a pull exporter; expected a push exporter")
-    if wanted == _OTLP_HTTP and signal == "traces":
+    factory: Callable[[], Any] = cls
+    if wanted != _OTLP_HTTP:
+        return factory
+
+    def make() -> Any:
+        exporter = factory()
+        _send_ourselves(exporter)
+        if signal != "traces":
+            return exporter
         from c2cotel.tracing.otlp_exporter import OtlpSpanExporter  # noqa: PLC0415  # its imports come with the extra
 
-        return lambda: OtlpSpanExporter(cls())
-    factory: Callable[[], Any] = cls
-    return factory
+        return OtlpSpanExporter(exporter)
+
+    return make
+
+
+def keeps_failed(exporter: Any) -> bool:
+    """Whether what an exporter has just failed to send is worth another try."""
+    client = otlp_client(exporter)
+    return isinstance(client, OtlpClient) and client.may_try_again
+
+
+def _send_ourselves(exporter: Any) -> None:
+    """Let an official OTLP/HTTP exporter send through our client, unless a proxy or a session of its own is in use."""
+    connection = otlp_connection(exporter)
+    if connection is None:
+        return
+    parts = urlsplit(connection.endpoint)
+    if getproxies().get(parts.scheme) and not proxy_bypass(parts.hostname or ""):
+        return
+    sender = HttpSender(connection.endpoint, connection.headers, verify=connection.verify, cert=connection.cert)
+    client = OtlpClient(sender, connection.kind, connection.timeout, connection.compression, connection.logger)
+    use_otlp_client(exporter, client)
 
 
 def _otlp_name(otel: OtelSettings, signal: Signal) -> str:

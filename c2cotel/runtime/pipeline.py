@@ -29,7 +29,7 @@ from c2cotel.metrics.recorder import Recorder
 from c2cotel.metrics.samples import SampleSink
 from c2cotel.metrics.totals import TotalsSink
 from c2cotel.otel.sdk_private import forget_global_providers, preferred_temporality, resource_of
-from c2cotel.runtime.exporters import exporter_factory, exporter_names
+from c2cotel.runtime.exporters import exporter_factory, exporter_names, keeps_failed
 from c2cotel.runtime.service import Service
 from c2cotel.tracing import TracerProvider
 from c2cotel.tracing.channel import SpanQueue, complains_to, export_spans
@@ -178,6 +178,7 @@ class Pipeline:
                 batch_size=self._otel.span_batch,
                 limit="OTEL_BSP_MAX_QUEUE_SIZE",
                 complains_to=complains_to,
+                keeps_failed=keeps_failed,
             )
             self.outlets.append(channel)
             provider.add_span_processor(SpanQueue(channel))
@@ -271,6 +272,7 @@ class Pipeline:
                 batch_size=self._otel.log_batch,
                 limit="OTEL_BLRP_MAX_QUEUE_SIZE",
                 complains_to=lambda exporter: type(exporter).__module__,
+                keeps_failed=keeps_failed,
             )
             self.outlets.append(channel)
             self._attach_logs.append(partial(export.attach, export.OtelHandler(channel)))

@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from c2cotel.otel.sdk_private import send_otlp
+from c2cotel.otel.sdk_private import otlp_client, send_otlp
 from c2cotel.tracing.channel import LateSpanExporter
 from c2cotel.tracing.otlp import SpanEncoder
 
@@ -24,6 +24,10 @@ class OtlpSpanExporter(LateSpanExporter):
         self._official = official
         self.complains_to = type(official).__module__
         self._encoder = SpanEncoder()
+
+    @property
+    def _client(self) -> Any:
+        return otlp_client(self._official)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch."""
