@@ -104,11 +104,15 @@ class HttpSender:
             self._connection = _Connection(self._host, self._port, context)
         connection = self._connection
         connection.deadline = deadline
-        connection.request("POST", self._path, body, self._headers)
-        response = connection.getresponse()
-        content = response.read(_LARGEST_ANSWER)
-        if not response.isclosed() and (response.read(1) or response.will_close):
-            self.close()  # more than anybody needs
+        try:
+            connection.request("POST", self._path, body, self._headers)
+            response = connection.getresponse()
+            content = response.read(_LARGEST_ANSWER)
+            if not response.isclosed() and response.read(1):
+                self.close()  # more than anybody needs
+        except BaseException:
+            connection.close()  # another thread may have taken it away from here
+            raise
         headers = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, response.reason, headers, content)
 
@@ -177,13 +181,18 @@ class _TimedSocket:
         return io.BufferedReader(_TimedReader(self._raw, self._connection))
 
     def close(self) -> None:
-        self._raw.close()
+        self._raw.close()  # once no reader is open any more
 
 
 class _TimedReader(io.RawIOBase):
     def __init__(self, raw: socket.socket, connection: _Connection) -> None:
         self._raw = raw
         self._connection = connection
+        self._file = raw.makefile("rb", buffering=0)  # the server may end the connection with its answer
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
     def readable(self) -> bool:
         return True

@@ -114,6 +114,11 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_anew(serve: Callable[[
     assert [sender.post(b"batch", timeout=10).status for _ in range(3)] == [200, 200, 200]
 
 
+def test_an_answer_that_ends_with_its_connection_is_read(serve: Callable[[Talk], RawServer]) -> None:
+    sender = HttpSender(serve(lambda connection: connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nall of it")).url, {})
+    assert sender.post(b"batch", timeout=10).body == b"all of it"
+
+
 def test_what_a_collector_rejects_of_a_batch_is_told_once_a_reason(
     serve: Callable[[Talk], RawServer], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
