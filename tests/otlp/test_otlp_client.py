@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from opentelemetry import trace
@@ -103,20 +104,21 @@ def test_an_answer_without_end_is_read_to_a_bound(serve: Callable[[Talk], RawSer
             connection.sendall(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
             sent += 65_536
 
-    sender = HttpSender(serve(pour).url, {})
-    assert len(sender.post(b"batch", timeout=10).body) == 65_536
+    with closing(HttpSender(serve(pour).url, {})) as sender:
+        assert len(sender.post(b"batch", timeout=10).body) == 65_536
     assert sent < 50_000_000
 
 
 def test_a_connection_that_was_closed_meanwhile_is_opened_anew(serve: Callable[[Talk], RawServer]) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-    sender = HttpSender(serve(lambda connection: connection.sendall(answer)).url, {})
-    assert [sender.post(b"batch", timeout=10).status for _ in range(3)] == [200, 200, 200]
+    with closing(HttpSender(serve(lambda connection: connection.sendall(answer)).url, {})) as sender:
+        assert [sender.post(b"batch", timeout=10).status for _ in range(3)] == [200, 200, 200]
 
 
 def test_an_answer_that_ends_with_its_connection_is_read(serve: Callable[[Talk], RawServer]) -> None:
-    sender = HttpSender(serve(lambda connection: connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nall of it")).url, {})
-    assert sender.post(b"batch", timeout=10).body == b"all of it"
+    server = serve(lambda connection: connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nall of it"))
+    with closing(HttpSender(server.url, {})) as sender:
+        assert sender.post(b"batch", timeout=10).body == b"all of it"
 
 
 def test_what_a_collector_rejects_of_a_batch_is_told_once_a_reason(
