@@ -15,8 +15,17 @@ import wrapt
 
 from c2cotel import broadcast, state
 from c2cotel.config.declare import Settings
-from c2cotel.config.settings import APPLICATION, PROCESS, ApplicationSettings, SentrySettings
+from c2cotel.config.settings import (
+    APPLICATION,
+    PROCESS,
+    ApplicationSettings,
+    BroadcastSettings,
+    HostSettings,
+    SentrySettings,
+)
 from c2cotel.errors import SettingsError
+from c2cotel.host.calls import HostCalls
+from c2cotel.host.directory import StateFolder, parent_folder, service_folder
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.runtime.service import Service
 from c2cotel.runtime.telemetry import Running, Telemetry, running
@@ -75,10 +84,16 @@ def _start(settings: Settings, service: Service, clock: Callable[[], float]) -> 
         for section in PROCESS:
             settings.must_agree(started.settings, section)
         return started
-    telemetry = Telemetry(settings, Pipeline(settings, service), clock)
+    telemetry = Telemetry(settings, Pipeline(settings, service), _folder(settings, service), clock)
     state.of(Running).telemetry = telemetry
     telemetry.start()
     return telemetry
+
+
+def _folder(settings: Settings, service: Service) -> StateFolder:
+    parent = parent_folder(settings.section(HostSettings).state_dir, settings.environ)
+    name = settings.environ.get("OTEL_SERVICE_NAME") or service.name or "service"
+    return StateFolder(service_folder(parent, name, settings.section(BroadcastSettings).prefix))
 
 
 def _note_origins(_: Telemetry) -> Callable[[], None]:
@@ -88,7 +103,8 @@ def _note_origins(_: Telemetry) -> Callable[[], None]:
 
 
 def _broadcast(telemetry: Telemetry) -> Callable[[], None]:
-    return broadcast.start(telemetry.settings)
+    calls = HostCalls(telemetry.folder, broadcast.answers_here, broadcast.is_served)
+    return broadcast.start(telemetry.settings, calls)
 
 
 def _instrument_libraries() -> None:

@@ -8,24 +8,26 @@
 
     memory(limit=10)        # a list: {"most", "hostname", "pid"} of each process
 
-With `C2C_REDIS_URL`, all processes that have the same `C2C_BROADCAST_PREFIX` are reached over Redis; without, and
-before `c2cotel.setup`, only the one that asks. What is subscribed before `setup` is kept.
+With `C2C_REDIS_URL`, all processes that have the same `C2C_BROADCAST_PREFIX` are reached over Redis; without, all
+processes of the service on this host; before `c2cotel.setup`, only the one that asks. What is subscribed before `setup`
+is kept.
 """
 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from c2cotel import state
 from c2cotel.broadcast._client import Store, connect
-from c2cotel.broadcast._local import LocalBroadcast
-from c2cotel.broadcast._port import Adapter, Handler, Handlers, as_json
+from c2cotel.broadcast._local import HostBroadcast, LocalBroadcast
+from c2cotel.broadcast._port import Adapter, Handler, Handlers, HostCalls, Replies, as_json
 from c2cotel.config.declare import Settings
 from c2cotel.config.settings import BroadcastSettings
 
-__all__ = ["Store", "broadcast", "decorator", "store", "subscribe", "unsubscribe"]
+__all__ = ["Replies", "Store", "ask", "broadcast", "decorator", "store", "subscribe", "unsubscribe"]
 
 
 class _Room:
@@ -35,6 +37,7 @@ class _Room:
         handlers: Handlers of this process; they outlive adapters.
         adapter: Carries messages.
         store: The Redis that the processes share; None without one.
+        when_subscribed: Called each time that this process begins to hear the others.
     """
 
     def __init__(self) -> None:
@@ -43,6 +46,7 @@ class _Room:
     def reset(self) -> None:
         """Forget handlers and adapter."""
         self.handlers = Handlers()
+        self.when_subscribed: list[Callable[[], object]] = []
         self.leave()
 
     def leave(self) -> None:
@@ -69,9 +73,24 @@ def broadcast(
     Raises:
         TypeError: JSON cannot hold the parameters.
     """
-    return state.of(_Room).adapter.broadcast(
+    replies = state.of(_Room).adapter.broadcast(
         channel, as_json(params or {}), expect_answers=expect_answers, timeout=timeout
     )
+    return replies.answers if expect_answers else None
+
+
+def ask(channel: str, params: Mapping[str, Any] | None = None, timeout: float = 10) -> Replies:
+    """Call the handlers of a channel in every process, and tell which were silent.
+
+    Args:
+        channel: Any text.
+        params: Arguments of the handlers, by name; what JSON can hold.
+        timeout: Seconds to wait for answers.
+
+    Raises:
+        TypeError: JSON cannot hold the parameters.
+    """
+    return state.of(_Room).adapter.broadcast(channel, as_json(params or {}), expect_answers=True, timeout=timeout)
 
 
 def subscribe(channel: str, callback: Handler) -> None:
@@ -123,20 +142,53 @@ def serve() -> None:
     state.of(_Room).adapter.serve()
 
 
-def start(settings: Settings) -> Callable[[], None]:
-    """Use the Redis that the settings name; returns what ends that.
+def answers_here(channel: str, params: Mapping[str, Any]) -> list[Any]:
+    """What this process answers to a message."""
+    return state.of(_Room).handlers.answers(channel, params)
+
+
+def is_served(channel: str) -> bool:
+    """Whether this process has a handler for a channel."""
+    return channel in state.of(_Room).handlers
+
+
+def when_subscribed(act: Callable[[], object]) -> Callable[[], None]:
+    """Do something each time that this process begins to hear the others, also after a lost connection to Redis.
+
+    Messages may have been missed until then. Where it hears them already, that is now, in a thread. Returns what ends
+    that.
+    """
+    room = state.of(_Room)
+    room.when_subscribed.append(act)
+    if room.adapter.hears_others():
+        threading.Thread(target=act, name="c2cotel broadcast resumed", daemon=True).start()
+    return lambda: room.when_subscribed.remove(act)
+
+
+def start(settings: Settings, calls: HostCalls) -> Callable[[], None]:
+    """Use the Redis that the settings name, else reach the processes of this host; returns what ends that.
+
+    Args:
+        settings: Settings of the process.
+        calls: Reaches the processes of this host.
 
     Raises:
         SettingsError: a setting cannot be used as it is.
     """
+    room = state.of(_Room)
     connected = connect(settings.section(BroadcastSettings))
     if connected is None:
-        return _nothing
+        room.adapter = on_host = HostBroadcast(calls)
+
+        def leave() -> None:
+            room.leave()
+            on_host.close()
+
+        return leave
     from c2cotel.broadcast._redis import RedisBroadcast  # noqa: PLC0415  # most processes have no Redis
 
-    room = state.of(_Room)
     room.store, listening = connected
-    adapter = RedisBroadcast(room.handlers, room.store, listening)
+    adapter = RedisBroadcast(room.handlers, room.store, listening, room.when_subscribed)
     room.adapter = adapter
     adapter.start()
 
@@ -145,7 +197,3 @@ def start(settings: Settings) -> Callable[[], None]:
         adapter.close()
 
     return end
-
-
-def _nothing() -> None:
-    return None

@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from c2cotel import redaction
@@ -38,7 +38,9 @@ class Outage:
             logged, self.lasts = self.lasts, True
         if not logged:
             reason = redaction.anywhere(f"{type(error).__name__}: {error}")
-            _logger.warning("Redis is away, only this process is concerned by broadcasts: %s (logged once)", reason)
+            _logger.warning(
+                "Redis is away, broadcasts reach this process only until it is back: %s (logged once)", reason
+            )
 
     def ends(self) -> None:
         """It works."""
@@ -57,6 +59,7 @@ class Listener:
         hear: called by the thread with channel and content of each message; must be quick.
         lose: called by the thread when a connection that was subscribed is lost.
         outage: is told when Redis is away and when it is back.
+        when_subscribed: called, by a thread of its own, each time that the subscription is confirmed.
     """
 
     def __init__(
@@ -66,12 +69,14 @@ class Listener:
         hear: Callable[[str, bytes], None],
         lose: Callable[[], None],
         outage: Outage,
+        when_subscribed: Sequence[Callable[[], object]] = (),
     ) -> None:
         self._client = client
         self._channels = channels
         self._hear = hear
         self._lose = lose
         self._outage = outage
+        self._when_subscribed = when_subscribed
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pubsub: Any = None
@@ -88,6 +93,11 @@ class Listener:
                     target=self._run, args=(self._stopping,), name="c2cotel broadcast", daemon=True
                 )
                 self._thread.start()
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether the server has confirmed the subscription."""
+        return self._subscribed.is_set()
 
     def wait_subscribed(self, timeout: float) -> bool:
         """Wait, `timeout` seconds at most, until the server has confirmed; returns whether it has."""
@@ -149,8 +159,20 @@ class Listener:
                 if not missing:
                     self._outage.ends()
                     self._subscribed.set()
+                    self._announce()
             elif message["type"] == "message":
                 self._hear(channel, message["data"])
+
+    def _announce(self) -> None:
+        if self._when_subscribed:
+            threading.Thread(target=self._call_each, name="c2cotel broadcast resumed", daemon=True).start()
+
+    def _call_each(self) -> None:
+        for act in list(self._when_subscribed):
+            try:
+                act()
+            except Exception:
+                _logger.exception("Something could not be read again after the connection to Redis was lost")
 
     def _ask(self, pubsub: Any, silence: float, *, asked: bool, subscribed: bool) -> bool:
         """Ask a silent server whether it is there; returns whether it was asked.

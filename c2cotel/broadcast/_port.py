@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 _logger = logging.getLogger(__package__)
@@ -15,13 +16,46 @@ Handler = Callable[..., Any]
 """Takes the parameters of a message by name; what it returns is this process's answer."""
 
 
-class Adapter(Protocol):
-    """Carries a message to handlers: those of this process, or those of all."""
+@dataclass(frozen=True)
+class Replies:
+    """What the processes of a service answered.
 
-    def broadcast(
-        self, channel: str, params: Mapping[str, Any], *, expect_answers: bool, timeout: float
-    ) -> list[Any] | None:
-        """See `c2cotel.broadcast.broadcast`."""
+    Attributes:
+        answers: Their answers; None for each process that was silent or whose handler failed.
+        silent: The processes that gave none in time, as ``host/pid`` where that is to be had.
+    """
+
+    answers: list[Any] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+
+
+class HostCalls(Protocol):
+    """Reaches the processes of a host; see `c2cotel.host.calls.HostCalls`."""
+
+    def call(self, channel: str, params: Mapping[str, Any], *, timeout: float) -> Any:
+        """Call every process; gives `answers` and `silent`."""
+
+    def serve(self) -> None:
+        """Let others call this process."""
+
+    def close(self) -> None:
+        """Listen no more."""
+
+    def before_fork(self) -> None:
+        """See `c2cotel.delivery.forks.ForkAware`."""
+
+    def after_fork(self) -> None:
+        """See `c2cotel.delivery.forks.ForkAware`."""
+
+
+class Adapter(Protocol):
+    """Carries a message to handlers: those of this process, those of this host, or those of all."""
+
+    def broadcast(self, channel: str, params: Mapping[str, Any], *, expect_answers: bool, timeout: float) -> Replies:
+        """See `c2cotel.broadcast.ask`; without `expect_answers` it waits for nobody."""
+
+    def hears_others(self) -> bool:
+        """Whether messages of other processes reach this one now."""
 
     def serve(self) -> None:
         """This process answers requests."""
@@ -44,6 +78,9 @@ class Handlers:
         """Let nobody serve a channel."""
         self._by_channel.pop(channel, None)
 
+    def __contains__(self, channel: str) -> bool:
+        return channel in self._by_channel
+
     def answers(self, channel: str, params: Mapping[str, Any]) -> list[Any]:
         """What this process answers: nothing without a handler, None if the handler fails."""
         handler = self._by_channel.get(channel)
@@ -54,7 +91,7 @@ class Handlers:
             if isinstance(answer, dict):
                 answer = {**answer, "hostname": socket.gethostname(), "pid": os.getpid()}
             return [json.loads(json.dumps(answer, default=str))]
-        except Exception:
+        except BaseException:  # SystemExit of a handler as well: it ends no process
             _logger.exception("The handler of the broadcast channel %s failed", channel)
             return [None]
 

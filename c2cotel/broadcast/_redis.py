@@ -7,11 +7,11 @@ itself, and at once: it needs no Redis for that.
 
 from __future__ import annotations
 
+import contextvars
 import json
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -21,8 +21,10 @@ from opentelemetry import context, propagate
 
 from c2cotel.broadcast._client import Store
 from c2cotel.broadcast._listener import Listener, Outage
-from c2cotel.broadcast._port import Handlers
+from c2cotel.broadcast._port import Handlers, Replies
 from c2cotel.delivery.forks import forks
+from c2cotel.delivery.guard import Guard
+from c2cotel.delivery.lines import Lines
 from c2cotel.delivery.once import Once
 
 _logger = logging.getLogger(__package__)
@@ -30,6 +32,9 @@ _logger = logging.getLogger(__package__)
 _PATIENCE, _WHILE_AWAY = 2.0, 0.5
 """Seconds that a broadcast waits for its process to be subscribed, and when Redis is known to be away."""
 _LOST, _OURSELVES = object(), object()
+_UNKNOWN = "a process of some host"
+_NOBODY = ""
+"""The line of messages on channels that nobody here serves."""
 
 
 class RedisBroadcast:
@@ -39,12 +44,16 @@ class RedisBroadcast:
         handlers: of this process.
         store: its client publishes.
         listening: the client of the thread that listens.
+        when_subscribed: called each time that this process begins to hear the others.
     """
 
-    def __init__(self, handlers: Handlers, store: Store, listening: Any) -> None:
+    def __init__(
+        self, handlers: Handlers, store: Store, listening: Any, when_subscribed: list[Callable[[], object]]
+    ) -> None:
         self.store = store
         self._handlers = handlers
         self._listening = listening
+        self._when_subscribed = when_subscribed
         self._messages = store.key("messages")
         self._serving = False
         self._begin()
@@ -54,9 +63,7 @@ class RedisBroadcast:
         forks.watch(self)
         self._listener.start()
 
-    def broadcast(
-        self, channel: str, params: Mapping[str, Any], *, expect_answers: bool, timeout: float
-    ) -> list[Any] | None:
+    def broadcast(self, channel: str, params: Mapping[str, Any], *, expect_answers: bool, timeout: float) -> Replies:
         """See `Adapter`."""
         deadline = time.monotonic() + timeout
         self._listener.start()
@@ -74,13 +81,19 @@ class RedisBroadcast:
         }
         self._waiting[message_id] = replies
         try:
-            reached = self._publish(self._messages, message)
+            sending = _Sending(self._publish, self._messages, message)
             ours = self._handlers.answers(channel, params)
+            reached = sending.wait(min(deadline - time.monotonic(), _PATIENCE) if expect_answers else _WHILE_AWAY)
             if not expect_answers:
-                return None
-            return ours + _collect(replies, reached, deadline, listening=listening)
+                return Replies(ours)
+            others = _collect(replies, reached, deadline, listening=listening)
+            return Replies(ours + others, [_UNKNOWN] * others.count(None))
         finally:
             del self._waiting[message_id]
+
+    def hears_others(self) -> bool:
+        """See `Adapter`."""
+        return self._listener.subscribed
 
     def serve(self) -> None:
         """See `Adapter`."""
@@ -111,11 +124,14 @@ class RedisBroadcast:
     def _begin(self) -> None:
         self._answer_channel = self.store.key(f"answers_{uuid4().hex}")
         self._waiting: dict[str, SimpleQueue[Any]] = {}
-        self._lines = _Lines(self._answer)
+        self._lines = Lines("broadcast", self._answer)
         self._outage = Outage()
         self._complaints = Once()
+        self._guard = Guard(_logger, "The trace of a broadcast cannot be read")
         channels = (self._messages, self._answer_channel)
-        self._listener = Listener(self._listening, channels, self._hear, self._lose, self._outage)
+        self._listener = Listener(
+            self._listening, channels, self._hear, self._lose, self._outage, self._when_subscribed
+        )
 
     def _publish(self, channel: str, message: Mapping[str, Any]) -> int:
         """Send; returns how many processes are reached, 0 when Redis is away."""
@@ -137,58 +153,62 @@ class RedisBroadcast:
             if channel == self._answer_channel:
                 replies = self._waiting.get(message["id"])
                 if replies is not None:
-                    replies.put(list(message["answers"]))
+                    replies.put(_checked_answers(message["answers"]))
             elif message["from"] != self._answer_channel:
                 _check(message, self.store.prefix)
-                self._lines.put(message["channel"], message)
+                if message["channel"] in self._handlers:
+                    self._lines.put(message["channel"], message)
+                elif message["answers"]:
+                    self._lines.put(_NOBODY, message)
             elif (replies := self._waiting.get(message["id"])) is not None:
                 replies.put(_OURSELVES)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001  # anybody may send anything: RecursionError as well
             if self._complaints.first("message"):
                 _logger.warning("A message on %s is none of ours and ignored (logged once): %r", channel, error)
 
     def _answer(self, message: dict[str, Any]) -> None:
-        token = context.attach(propagate.extract(message["trace"]))
+        token = None
+        with self._guard:
+            token = context.attach(propagate.extract(message["trace"]))
         try:
             answers = self._handlers.answers(message["channel"], message["params"])
             if message["answers"]:
                 self._publish(message["from"], {"id": message["id"], "answers": answers})
         finally:
-            context.detach(token)
+            if token is not None:
+                context.detach(token)
 
 
-class _Lines:
-    """The messages of each channel, worked off in their order by a thread that is there while there are any.
-
-    Not by the listener's thread: a handler that hangs delays the messages of its own channel only.
+class _Sending:
+    """A message on its way to Redis, sent by a thread of its own: a resolver that hangs must not hold the caller.
 
     Args:
-        work: takes one message.
+        publish: Sends; returns how many processes are reached.
+        arguments: Arguments of `publish`.
     """
 
-    def __init__(self, work: Callable[[dict[str, Any]], None]) -> None:
-        self._work = work
-        self._lock = threading.Lock()
-        self._left: dict[str, deque[dict[str, Any]]] = {}
+    def __init__(self, publish: Callable[..., int], *arguments: Any) -> None:
+        self._publish = publish
+        self._arguments = arguments
+        self._done = threading.Event()
+        self._reached = 0
+        try:
+            # In the caller's context: what is sent belongs to its trace.
+            send = contextvars.copy_context().run
+            threading.Thread(target=send, args=(self._send,), name="c2cotel broadcast sender", daemon=True).start()
+        except RuntimeError:  # no more threads
+            self._send()
 
-    def put(self, channel: str, message: dict[str, Any]) -> None:
-        """Add one at the end of its line."""
-        with self._lock:
-            busy = channel in self._left
-            self._left.setdefault(channel, deque()).append(message)
-        if not busy:
-            threading.Thread(
-                target=self._run, args=(channel,), name=f"c2cotel broadcast {channel}", daemon=True
-            ).start()
+    def wait(self, timeout: float) -> int:
+        """How many processes are reached; 0 if that is not known within `timeout` seconds."""
+        self._done.wait(max(0.0, timeout))
+        return self._reached
 
-    def _run(self, channel: str) -> None:
-        while True:
-            with self._lock:
-                if not self._left[channel]:
-                    del self._left[channel]
-                    return
-                message = self._left[channel].popleft()
-            self._work(message)
+    def _send(self) -> None:
+        try:
+            self._reached = self._publish(*self._arguments)
+        finally:
+            self._done.set()
 
 
 def _collect(replies: SimpleQueue[Any], reached: int, deadline: float, *, listening: bool) -> list[Any]:
@@ -228,3 +248,14 @@ def _check(message: Any, prefix: str) -> None:
         and isinstance(message["answers"], bool)
     ):
         raise TypeError("not of the form that c2cotel sends")
+
+
+def _checked_answers(answers: Any) -> list[Any]:
+    """Refuse answers of another form.
+
+    Raises:
+        TypeError: they are no list.
+    """
+    if not isinstance(answers, list):
+        raise TypeError("answers: expected a list")
+    return answers

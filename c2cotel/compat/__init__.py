@@ -112,7 +112,8 @@ def _turn_on() -> None:
         )
         return
     sys.meta_path.insert(0, _Finder())
-    unless_set("STATSD_2018_NAMES", "1")
+    for setting in ("STATSD_2018_NAMES", "C2C_OPEN_RESET", "C2C_SHOW_ERRORS"):
+        unless_set(setting, "1")
     adopt_loggers()
 
 

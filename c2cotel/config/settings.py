@@ -49,6 +49,20 @@ class ApplicationSettings:
         default=False,
         doc="Keep totals in memory and serve them at `{base path}/stats.json`.",
     )
+    open_reset: bool = setting(
+        "C2C_OPEN_RESET",
+        "c2c.open_reset",
+        parse=boolean,
+        default=False,
+        doc="Let anybody reset the totals by `stats.json?reset=1`, as in 2018; off: that needs the secret.",
+    )
+    show_errors: bool = setting(
+        "C2C_SHOW_ERRORS",
+        "c2c.show_errors",
+        parse=boolean,
+        default=False,
+        doc="Tell clients the message of unexpected exceptions, as in 2018; off: those with the secret alone.",
+    )
     log_view: bool = setting(
         "C2C_LOG_VIEW_ENABLED",
         "c2c.log_view_enabled",
@@ -200,6 +214,19 @@ class BroadcastSettings:
         parse=text,
         default="broadcast_api_",
         doc="Prefix of every Redis channel and key: all processes with the same one hear each other.",
+    )
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """What the processes of this service on one host share."""
+
+    state_dir: str | None = setting(
+        "C2C_STATE_DIR",
+        "c2c.state_dir",
+        parse=text,
+        doc="Folder in which the processes of each service share a folder of their own.",
+        shown="`$RUNTIME_DIRECTORY`, else `$XDG_RUNTIME_DIR/c2cotel`, else `c2cotel-{uid}` in the temporary folder",
     )
 
 
@@ -426,6 +453,7 @@ PROCESS = (
     RequestsSettings,
     RedisSettings,
     BroadcastSettings,
+    HostSettings,
     StatsdSettings,
     OtelSettings,
     SentrySettings,

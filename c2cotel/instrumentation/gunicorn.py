@@ -1,11 +1,11 @@
-"""gunicorn's logs: no secret of a query string in them, whoever formats them."""
+"""gunicorn: no secret of a query string in its logs, and workers that answer broadcasts from their start."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 
-from c2cotel import redaction
+from c2cotel import broadcast, redaction
 from c2cotel.logs.record import stack_of
 from c2cotel.runtime.telemetry import Telemetry
 
@@ -43,12 +43,33 @@ class _ErrorsHidden(logging.Filter):
 
 def install(_: Telemetry) -> Callable[[], None]:
     """Hide secrets in the logs; returns what ends that."""
+    remove_serving = _serve_in_workers()
     filters = {_ACCESS: _SecretsHidden(), _ERROR: _ErrorsHidden()}
     for name, hidden in filters.items():
         logging.getLogger(name).addFilter(hidden)
 
     def undo() -> None:
+        remove_serving()
         for name, hidden in filters.items():
             logging.getLogger(name).removeFilter(hidden)
+
+    return undo
+
+
+def _serve_in_workers() -> Callable[[], None]:
+    """Let every worker answer broadcasts from its start, also where the application was warmed up before the fork."""
+    from gunicorn.workers.base import Worker  # noqa: PLC0415  # it is there: this runs once gunicorn was imported
+
+    original = Worker.init_process
+
+    def init_process(self: Worker) -> None:
+        broadcast.serve()
+        original(self)
+
+    Worker.init_process = init_process  # type: ignore[method-assign]  # its hooks belong to the application
+
+    def undo() -> None:
+        if Worker.init_process is init_process:
+            Worker.init_process = original  # type: ignore[method-assign]
 
     return undo

@@ -13,6 +13,7 @@ from c2cotel import state, stats
 from c2cotel.config.declare import Settings
 from c2cotel.config.settings import RequestIdSettings
 from c2cotel.delivery.forks import forks
+from c2cotel.host.directory import StateFolder
 from c2cotel.metrics.observations import Observer
 from c2cotel.runtime import request_id
 from c2cotel.runtime.pipeline import Pipeline
@@ -55,6 +56,7 @@ class Telemetry:
     Attributes:
         settings: The settings that the first `setup` fixed for the process.
         clock: Monotonic seconds; tests give their own.
+        folder: What the processes of this service on this host share.
         recorder: Takes measurements.
         tracer: Makes spans; None if nobody records them.
         request_id_keys: Where a WSGI environ may have the caller's request id.
@@ -63,9 +65,10 @@ class Telemetry:
         closed: Whether `close` was called; instrumentation still in place then does nothing.
     """
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, pipeline: Pipeline, folder: StateFolder, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.clock = clock
+        self.folder = folder
         self.recorder = pipeline.recorder
         self.tracer = pipeline.tracer
         self.request_id_keys = request_id.environ_keys(settings.section(RequestIdSettings).header)

@@ -29,6 +29,12 @@ LOGGER = "c2cotel_views.errors"
 ALL = {"Access-Control-Allow-Origin": "*"}
 
 
+@pytest.fixture(autouse=True)
+def messages_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The messages of unexpected exceptions go to everybody, as in 2018: these tests are about the messages."""
+    monkeypatch.setenv("C2C_SHOW_ERRORS", "1")
+
+
 def failing(error: BaseException, ini: dict[str, Any] | None = None, **options: Any) -> Application:
     """An application whose view raises an error."""
 
@@ -552,3 +558,22 @@ def test_pyramid_debugtoolbar_works_with_the_readmes_ini() -> None:
     assert "pyramid_debugtoolbar" in answer.text
     toolbar = app.http.get("/_debug_toolbar/", extra_environ=environ)
     assert toolbar.status_int == 200
+
+
+@pytest.mark.parametrize("ini", [{"c2c.secret": SECRET}, {}])
+def test_others_are_not_told_what_went_wrong(ini: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("C2C_SHOW_ERRORS")
+    app = failing(ValueError("row 7 of customer"), ini)
+    whole(app.http.get("/hello", status=500), 500, "Internal Server Error")
+    assert app.http.get("/hello", status=500).body.endswith(b"}\n")
+
+
+def test_the_secret_is_told_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("C2C_SHOW_ERRORS")
+    app = failing(ValueError("row 7 of customer"), {"c2c.secret": SECRET})
+    assert app.http.get("/hello", headers={"X-API-Key": SECRET}, status=500).json["message"] == "row 7 of customer"
+
+
+def test_an_http_error_keeps_its_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("C2C_SHOW_ERRORS")
+    whole(failing(httpexceptions.HTTPConflict("taken")).http.get("/hello", status=409), 409, "taken")

@@ -21,6 +21,12 @@ from tests.apps.application import Application, view
 Point = namedtuple("Point", "x y")  # noqa: PYI024  # as old code has it
 
 
+@pytest.fixture(autouse=True)
+def messages_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The messages of unexpected exceptions go to everybody, as in 2018: these tests are about the messages."""
+    monkeypatch.setenv("C2C_SHOW_ERRORS", "1")
+
+
 class Color(Enum):
     RED = "red"
 

@@ -21,6 +21,12 @@ ORIGIN = "https://elsewhere.example"
 
 
 @pytest.fixture(autouse=True)
+def messages_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The messages of unexpected exceptions go to everybody, as in 2018: these tests are about the messages."""
+    monkeypatch.setenv("C2C_SHOW_ERRORS", "1")
+
+
+@pytest.fixture(autouse=True)
 def no_services() -> Iterator[None]:
     yield
     clear_services()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from pyramid.config import Configurator
 from pyramid.request import Request
+from webtest import TestApp
 
+import c2cotel
 from c2cotel import stats
 from c2cotel.testing import ScriptedClock
 from tests.apps.application import Application, view
@@ -46,10 +48,20 @@ def test_totals_of_timers_gauges_and_counters(app: Application) -> None:
     }
 
 
-def test_reset_returns_and_clears(app: Application) -> None:
+def test_reset_needs_the_secret(app: Application) -> None:
     app.http.get("/hello")
-    assert "route/GET/hello/200" in app.http.get("/c2c/stats.json?reset=1").json["timers"]
-    assert set(app.http.get("/c2c/stats.json").json["timers"]) == {"route/GET/c2c_read_stats_json/200"}
+    app.http.get("/c2c/stats.json?reset=1", status=403)
+    assert "route/GET/hello/200" in app.http.get("/c2c/stats.json").json["timers"]
+
+
+def test_reset_returns_and_clears(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2C_OPEN_RESET", "1")
+    with Configurator(settings=app.wsgi.registry.settings) as config:
+        c2cotel.setup(config)
+    http = TestApp(config.make_wsgi_app())
+    app.http.get("/hello")
+    assert "route/GET/hello/200" in http.get("/c2c/stats.json?reset=1").json["timers"]
+    assert set(http.get("/c2c/stats.json").json["timers"]) == {"route/GET/c2c_read_stats_json/200"}
 
 
 def test_a_bad_parameter_is_a_400_that_names_it(app: Application) -> None:

@@ -52,6 +52,7 @@ VIEWS = (
         title="Statistics",
         doc="Timers, gauges and counters since the start, of this process or of all together.",
         parameters=(stats.RESET, stats.SCOPE),
+        changes_state=stats.may_reset,
         install=stats.install,
     ),
     View(

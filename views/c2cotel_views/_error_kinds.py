@@ -40,11 +40,13 @@ class Kind:
         status: of the answer.
         level: of the line in the log.
         is_http: whether the exception is a response itself.
+        unexpected: whether it is a fault of the application, whose text is for its developers.
     """
 
     status: int
     level: int
     is_http: bool = False
+    unexpected: bool = False
 
 
 def kind_of(error: BaseException) -> Kind:
@@ -56,7 +58,7 @@ def kind_of(error: BaseException) -> Kind:
     if isinstance(error, _imported("botocore.exceptions", "ClientError")):
         status = _aws_status(error)
         return Kind(status, _level(status))
-    return Kind(_SERVER_ERROR, logging.ERROR)
+    return Kind(_SERVER_ERROR, logging.ERROR, unexpected=True)
 
 
 def text_of(error: BaseException, *, all_of_it: bool = False) -> str:

@@ -57,14 +57,17 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
 
 def answer(value: Any) -> Response:
     """A response that holds the value."""
-    return Response(dumps(value), content_type="application/json")
+    response = Response(dumps(value) + b"\n", content_type="application/json")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 def refusal(kind: type[HTTPException], message: str) -> HTTPException:
     """An HTTP error to raise, which is JSON whether the application shows errors itself or leaves that to us."""
-    body = dumps({"message": message, "status": kind.code})
+    body = dumps({"message": message, "status": kind.code}) + b"\n"
     error = kind(message, body=body, content_type="application/json")
     error.cache_control = "no-cache, no-store"
+    error.headers["X-Content-Type-Options"] = "nosniff"
     return error
 
 

@@ -185,6 +185,16 @@ def _answers(channel: str, **params: Any) -> list[dict[str, Any]]:
     )
 
 
+def _is_ours(answer: Any) -> bool:
+    """Whether an answer has the form of ours: over Redis anybody may send one."""
+    if not isinstance(answer, dict) or not {"hostname", "pid"} <= answer.keys():
+        return False
+    threads = answer.get("threads", [])
+    return isinstance(threads, list) and all(
+        isinstance(thread, dict) and {"name", "ident", "frames"} <= thread.keys() for thread in threads
+    )
+
+
 def _row(
     path: str, route: str, view: Callable[[Request], Any], doc: str, *parameters: Parameter[Any], **options: Any
 ) -> View:

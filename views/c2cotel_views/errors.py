@@ -30,6 +30,8 @@ _logger = logging.getLogger(__name__)
 _TWEEN = f"{__name__}.tween_factory"
 _CONTEXTS = (Exception, IExceptionResponse, WSGIHTTPException)
 _FIRST_ERROR = 400
+_UNEXPECTED = "Internal Server Error"
+"""What others than those with the secret are told of an exception that nobody expected."""
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "etag"})
 
 
@@ -83,6 +85,8 @@ def error_view(error: Any, request: Request) -> Response:
     # The body of the application's request stays unread.
     all_of_it = settings.development or secret_came(request, form=False)
     message = text_of(error, all_of_it=all_of_it)
+    if kind.unexpected and not (all_of_it or settings.show_errors):
+        message = _UNEXPECTED
     _log(error, request, kind)
     body: dict[str, Any] = {"message": message, "status": kind.status}
     if (request_id := getattr(request, "c2c_request_id", None)) is not None:

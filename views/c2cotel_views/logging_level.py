@@ -18,13 +18,17 @@ from c2cotel_views._json import refusal
 from c2cotel_views._parameters import number, text
 
 NAME = text("name", "Logger name (`root` for the root). Leave empty to list overrides.", "", most=500)
-LEVEL = text("level", "Level to set, such as `DEBUG`. Leave empty to show the level.", "", most=100)
+LEVEL = text(
+    "level", "Level to set, such as `DEBUG`, or `RESET` to take it back. Leave empty to show the level.", "", most=100
+)
 TTL = number("ttl", "Seconds after which the level goes back by itself; 0: never.", default=0, most=31_536_000)
 
 _logger = logging.getLogger(__name__)
 _CHANNEL = "c2c_logging_level"
 _KEY = "logging_level:"
 _ROOT = "root"
+RESET = "RESET"
+"""The level that takes an override back."""
 
 
 class Overrides:
@@ -43,6 +47,10 @@ class Overrides:
 
     def put(self, name: str, level: str, ttl: float = 0) -> dict[str, Any]:
         """Set a level; the one from before the first override comes back after `ttl` seconds, unless that is 0."""
+        unknown = name != _ROOT and not isinstance(logging.root.manager.loggerDict.get(name), logging.Logger)
+        if level == RESET:
+            self.drop(name)
+            return {"name": name, "level": level, "unknown": unknown}
         logger = logging.getLogger(name)
         with self._lock:
             self._stop_timer(name)
@@ -55,7 +63,7 @@ class Overrides:
                 timer.name = f"c2cotel level of {name}"
                 timer.daemon = True
                 timer.start()
-        return {"name": name, "level": level}
+        return {"name": name, "level": level, "unknown": unknown}
 
     def drop(self, name: str) -> None:
         """Go back to the level of before."""
@@ -66,12 +74,15 @@ class Overrides:
                 logging.getLogger(name).setLevel(level)
 
     def restore(self) -> None:
-        """Set what is kept in Redis."""
+        """Set what is kept in Redis, and take back what is not kept there any more."""
         store = broadcast.store()
         if store is None:
             return
         try:
-            for name, (level, ttl) in _kept(store).items():
+            kept = _kept(store)
+            for name in self.levels.keys() - kept.keys():
+                self.drop(name)
+            for name, (level, ttl) in kept.items():
                 self.put(name, level, ttl)
         except Exception as error:  # noqa: BLE001  # the application starts without them
             _logger.warning("Levels of loggers could not be restored from %s: %s", store.name, error)
@@ -91,10 +102,7 @@ class Overrides:
         threading.Thread(target=self._again, name="c2cotel levels", daemon=True).start()
 
     def _again(self) -> None:
-        if broadcast.store() is not None:
-            self.clear()
-            self.restore()
-        else:
+        if broadcast.store() is None:  # else they are read once the child hears the others
             for name, end in list(self._ends.items()):
                 self.put(name, self.levels[name], max(end - time.monotonic(), 0.001))
 
@@ -115,9 +123,12 @@ def install(_: Telemetry) -> Callable[[], None]:
     """Restore the overrides that Redis keeps; returns what brings the levels of before back."""
     overrides = process_state(Overrides)
     forks.watch(overrides)
-    overrides.restore()
+    # Not here and now: Redis may be away, or its name may take long to look up. It is read each time that this process
+    # begins to hear the others, as it may have missed a message until then.
+    end_restoring = broadcast.when_subscribed(overrides.restore)
 
     def undo() -> None:
+        end_restoring()
         forks.ignore(overrides)
         overrides.clear()
 
@@ -132,9 +143,8 @@ def changes(request: Request) -> bool:
 def view(request: Request) -> dict[str, Any]:
     """List the overrides, tell a logger's level, or set it in all processes."""
     name, level = NAME(request), LEVEL(request)
-    if level:
-        _set(name, level, TTL(request))
-    elif not name:
+    outcome = _set(name, level, TTL(request)) if level else {}
+    if not name:
         return {"status": 200, "overrides": _all()}
     logger = logging.getLogger(name)
     return {
@@ -142,21 +152,37 @@ def view(request: Request) -> dict[str, Any]:
         "name": name,
         "level": logging.getLevelName(logger.level),
         "effective_level": logging.getLevelName(logger.getEffectiveLevel()),
+        **outcome,
     }
 
 
-def _set(name: str, level: str, ttl: int) -> None:
+def _set(name: str, level: str, ttl: int) -> dict[str, Any]:
+    """Set or reset a level everywhere; returns what the operator should know beside that."""
     if not name:
         raise refusal(HTTPBadRequest, f"name: expected the name of the logger that gets level={level!r}, or {_ROOT}")
-    level_name = next((each for each in (level, level.upper()) if isinstance(logging.getLevelName(each), int)), None)
+    level_name: str | None = (
+        RESET
+        if level.upper() == RESET
+        else next((each for each in (level, level.upper()) if isinstance(logging.getLevelName(each), int)), None)
+    )
     if level_name is None:
-        raise refusal(HTTPBadRequest, f"level={level!r}: expected DEBUG, INFO, WARNING, ERROR or CRITICAL")
+        raise refusal(HTTPBadRequest, f"level={level!r}: expected DEBUG, INFO, WARNING, ERROR, CRITICAL or {RESET}")
     if (store := broadcast.store()) is not None:
         try:
-            store.client.set(store.key(_KEY + name), level_name, ex=ttl or None)
+            if level_name == RESET:
+                store.client.delete(store.key(_KEY + name))
+            else:
+                store.client.set(store.key(_KEY + name), level_name, ex=ttl or None)
         except Exception as error:  # noqa: BLE001  # what can be reached without Redis is
             _logger.warning("The level of %s is not kept in %s: %s", name, store.name, error)
-    broadcast.broadcast(_CHANNEL, {"name": name, "level": level_name, "ttl": ttl}, expect_answers=True)
+    replies = broadcast.ask(_CHANNEL, {"name": name, "level": level_name, "ttl": ttl})
+    outcome: dict[str, Any] = {}
+    answers = [answer for answer in replies.answers if isinstance(answer, dict)]
+    if answers and all(answer.get("unknown") is True for answer in answers):
+        outcome["unknown"] = True
+    if replies.silent:
+        outcome["silent"] = replies.silent
+    return outcome
 
 
 def _all() -> dict[str, str]:
