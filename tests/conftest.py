@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -17,11 +18,12 @@ settings.register_profile("few", max_examples=20)  # on the other Python version
 
 
 @pytest.fixture(autouse=True)
-def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No settings from outside, and no telemetry and no state left behind: tests run in any order."""
     for name in list(filter(is_setting, os.environ)):
         monkeypatch.delenv(name)
     monkeypatch.setenv("no_proxy", environment()["no_proxy"])
+    monkeypatch.setenv("C2C_STATE_DIR", str(tmp_path / "state"))
     yield
     close_telemetry()
     if (state := sys.modules.get("c2cotel.state")) is not None:

@@ -100,7 +100,9 @@ def subscribe(channel: str, callback: Handler) -> None:
         channel: any text.
         callback: called with the parameters by name, by some thread; returns what JSON can hold.
     """
-    state.of(_Room).handlers.add(channel, callback)
+    room = state.of(_Room)
+    room.handlers.add(channel, callback)
+    room.adapter.listen()
 
 
 def unsubscribe(channel: str) -> None:
@@ -179,6 +181,8 @@ def start(settings: Settings, calls: HostCalls) -> Callable[[], None]:
     connected = connect(settings.section(BroadcastSettings))
     if connected is None:
         room.adapter = on_host = HostBroadcast(calls)
+        if room.handlers:
+            on_host.listen()
 
         def leave() -> None:
             room.leave()

@@ -27,6 +27,9 @@ class LocalBroadcast:
         """There are none."""
         return False
 
+    def listen(self) -> None:
+        """Nothing to do."""
+
     def serve(self) -> None:
         """Nothing to do."""
 
@@ -53,6 +56,10 @@ class HostBroadcast:
     def hears_others(self) -> bool:
         """See `Adapter`."""
         return True
+
+    def listen(self) -> None:
+        """See `Adapter`."""
+        self._calls.listen()
 
     def serve(self) -> None:
         """See `Adapter`."""

@@ -35,8 +35,11 @@ class HostCalls(Protocol):
     def call(self, channel: str, params: Mapping[str, Any], *, timeout: float) -> Any:
         """Call every process; gives `answers` and `silent`."""
 
-    def serve(self) -> None:
+    def listen(self) -> None:
         """Let others call this process."""
+
+    def serve(self) -> None:
+        """Let others call this process, also once it has forked."""
 
     def close(self) -> None:
         """Listen no more."""
@@ -56,6 +59,9 @@ class Adapter(Protocol):
 
     def hears_others(self) -> bool:
         """Whether messages of other processes reach this one now."""
+
+    def listen(self) -> None:
+        """This process has a handler."""
 
     def serve(self) -> None:
         """This process answers requests."""
@@ -77,6 +83,9 @@ class Handlers:
     def remove(self, channel: str) -> None:
         """Let nobody serve a channel."""
         self._by_channel.pop(channel, None)
+
+    def __len__(self) -> int:
+        return len(self._by_channel)
 
     def __contains__(self, channel: str) -> bool:
         return channel in self._by_channel

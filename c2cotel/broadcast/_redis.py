@@ -95,6 +95,9 @@ class RedisBroadcast:
         """See `Adapter`."""
         return self._listener.subscribed
 
+    def listen(self) -> None:
+        """Nothing to do: it listens from its start."""
+
     def serve(self) -> None:
         """See `Adapter`."""
         if not self._serving:

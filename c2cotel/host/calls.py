@@ -65,6 +65,7 @@ class HostCalls:
         self._answer = answer
         self._serves = serves
         self._serving = False
+        self._made_to_serve = False
         self._silent: set[str] = set()
         self._guard = Guard(_logger, "A call of another process could not be answered")
         self._listening: socket.socket | None = None
@@ -93,12 +94,17 @@ class HostCalls:
             for call in calls:
                 call.connection.close()
 
-    def serve(self) -> None:
+    def listen(self) -> None:
         """Let others call this process."""
-        if not self._serving:
-            self._serving = True
+        if self._listening is None:
             with self._guard:
                 self._listen()
+
+    def serve(self) -> None:
+        """Let others call this process, also once it has forked: it is no mere parent of those that serve."""
+        if not self._serving:
+            self._serving = True
+            self.listen()
 
     def close(self) -> None:
         """Listen no more."""
@@ -110,17 +116,19 @@ class HostCalls:
             listening.close()
 
     def before_fork(self) -> None:
-        """Nothing to do: a child has a socket of its own."""
+        """A process that forks before it has served anything makes others work: it is no part of the service."""
+        self._made_to_serve = self._listening is not None and not self._serving
+        if self._made_to_serve:
+            self.close()
 
     def after_fork(self) -> None:
         """Forget the parent's socket; a worker of a process that served nobody listens from its start."""
         if self._listening is not None:
             self._listening.close()
-        waits = not self._serving
         self._serving = False
         self._begin()
-        if waits:
-            self.serve()
+        if self._made_to_serve:
+            self.listen()
 
     def _begin(self) -> None:
         self._listening = None

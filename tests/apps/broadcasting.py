@@ -69,6 +69,13 @@ def slow() -> Any:
     return application(1.5)
 
 
+def warmed_up() -> Any:
+    """An application that has answered a request before its workers are forked."""
+    made = application()
+    Request.blank("/ready").get_response(made)
+    return made
+
+
 def main() -> None:
     """Be there until it is ended."""
     _log()

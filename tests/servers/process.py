@@ -40,7 +40,7 @@ class Process:
             self._popen = subprocess.Popen(
                 [*_WITH_PARENT, *command],
                 cwd=ROOT,
-                env=environment({"PYTHONUNBUFFERED": "1", **(env or {})}),
+                env=environment({"PYTHONUNBUFFERED": "1", "C2C_STATE_DIR": str(directory / "state"), **(env or {})}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
