@@ -134,8 +134,28 @@ def _include(config: Any) -> None:
     pyramid.include(config)
     if config.registry[SETTINGS].section(SentrySettings).url is not None:
         import_module("c2cotel.sentry").include(config)
-    for plugin in entry_points(group="c2cotel.plugins"):
+    plugins = entry_points(group="c2cotel.plugins")
+    for plugin in plugins:
         config.include(plugin.load())
+    if not any(plugin.name == "views" for plugin in plugins):
+        _warn_without_views(config.registry[SETTINGS].section(ApplicationSettings))
+
+
+def _warn_without_views(settings: ApplicationSettings) -> None:
+    """Say that settings ask for views while the distribution that has them is not installed."""
+    asked = {
+        "C2C_BASE_PATH": settings.base_path,
+        "STATS_VIEW": settings.stats_view,
+        "C2C_LOG_VIEW_ENABLED": settings.log_view,
+        "C2C_SQL_PROFILER_ENABLED": settings.sql_profiler,
+        "C2C_DEBUG_VIEW_ENABLED": settings.debug_view,
+        "C2C_PROFILER_PATH": settings.profiler_path,
+    }
+    if names := [name for name, value in asked.items() if value]:
+        _logger.warning(
+            "%s: no view is served, because c2cotel-views is not installed: pip install ./views in a clone of c2cotel",
+            ", ".join(names),
+        )
 
 
 def _service(config: Any) -> Service:

@@ -26,7 +26,7 @@ _RECEIVE_BUFFER = 8 * 1024 * 1024
 
 @click.command()
 @click.option(
-    "--bind", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Port 0 takes a free one."
+    "--bind", default="127.0.0.1:8125", show_default=True, metavar="[HOST:]PORT", help="Port 0 takes a free one."
 )
 @click.option("--once", is_flag=True, help="End after the first datagram.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each line.")
@@ -93,6 +93,8 @@ def _show(table: Table) -> None:
 
 
 def _listen(bind: str) -> socket.socket:
+    if bind.isascii() and bind.isdigit():  # a port alone
+        bind = f"127.0.0.1:{bind}"
     # The endpoint of a sender cannot have port 0; that of a listener can.
     named = bind.removesuffix(":0")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -79,6 +80,8 @@ def _positive(value: str, kind: Callable[[str], T], expected: str) -> T:
 def url_path(value: str) -> str:
     """A path of a URL, with one slash in front and none at its end; empty for none."""
     path = value.strip().strip("/")
+    if re.search(r"://|[?#{}\s\\]|//", path):
+        raise ValueError("a path such as /c2c")
     return f"/{path}" if path else ""
 
 

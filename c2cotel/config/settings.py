@@ -238,8 +238,8 @@ class StatsdSettings:
         "STATSD_ADDRESS",
         "c2c.statsd_address",
         parse=statsd_address,
-        doc="Send every measurement to this statsd server: `host:port`, `[::1]:8125`, `udp://host:port`; port 8125 "
-        "when left out.",
+        doc="Send every measurement to this statsd server: `host:port`, `[::1]:8125`, `udp://host:port`, "
+        "`tcp://host:port`, `unix:///path`; port 8125 if left out.",
     )
     prefix: str = setting(
         "STATSD_PREFIX",

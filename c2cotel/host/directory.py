@@ -78,6 +78,10 @@ class StateFolder:
             )
         return self._usable
 
+    def is_there(self) -> bool:
+        """Whether the folder was made and checked by this process."""
+        return bool(self._usable)
+
     def below(self, name: str) -> Path | None:
         """A folder in it; None where there is none to be had."""
         if not self.usable():

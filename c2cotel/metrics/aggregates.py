@@ -25,6 +25,37 @@ _DELTA = AggregationTemporality.DELTA
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
 
+class _Identity:
+    """What a point has of its own for OpenTelemetry; the keys ``["a", "b"]`` and ``["a.b"]`` are one.
+
+    Attributes:
+        name: Its OpenTelemetry name.
+        attributes: Its attributes.
+        row: Its instrument.
+    """
+
+    __slots__ = ("_key", "attributes", "name", "row")
+
+    def __init__(self, row: Instrument, name: str, attributes: Mapping[str, Any]) -> None:
+        self.row = row
+        self.name = name
+        self.attributes = attributes
+        # With the type of each value: True == 1 == 1.0.
+        typed = tuple((key, value.__class__, value) for key, value in sorted(attributes.items()))
+        self._key = row.kind, name, typed
+
+    @classmethod
+    def of(cls, series: Series) -> _Identity:
+        """The identity of a series."""
+        return cls(series.instrument, *otel_identity(series))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
 class AggregateSink:
     """Keeps one histogram, sum or last value a series: what OTLP and every other OpenTelemetry exporter wants.
 
@@ -43,12 +74,15 @@ class AggregateSink:
 
     def fold(self, series: Series, values: Sequence[float]) -> None:
         with self._lock:
-            state = self._states.get(series)
+            identity = self._identities.get(series)
+            if identity is None:
+                identity = self._identities[series] = _Identity.of(series)
+            state = self._states.get(identity)
             if state is None:
-                state = self._states[series] = _STATES[series.instrument.kind](series.instrument, self._interval_start)
+                state = self._states[identity] = _STATES[identity.row.kind](identity.row, self._interval_start)
             state.fold(values)
             if series.instrument.kind is Kind.COUNTER and min(values) < 0:
-                self._decreasing.add(otel_identity(series)[0])
+                self._decreasing.add(identity.name)
 
     def collect(self) -> list[Metric]:
         """The points of every series: all of them when cumulative, those with news when delta."""
@@ -56,12 +90,11 @@ class AggregateSink:
         observed = self._observed(now)  # first: a gauge that raises must not cost the interval's measurements
         points: dict[tuple[str, Kind], tuple[Instrument, list[Any]]] = {}
         with self._lock:
-            for series, state in list(self._states.items()):
-                name, attributes = otel_identity(series)
-                row = series.instrument
-                points.setdefault((name, row.kind), (row, []))[1].append(state.point(attributes, now))
-                if self._of(series.instrument) is _DELTA and series.instrument.kind is not Kind.GAUGE:
-                    del self._states[series]
+            for identity, state in list(self._states.items()):
+                row = identity.row
+                points.setdefault((identity.name, row.kind), (row, []))[1].append(state.point(identity.attributes, now))
+                if self._of(row) is _DELTA and row.kind is not Kind.GAUGE:
+                    del self._states[identity]
             self._interval_start = now
         return observed + [
             metric(row, name, data, self._of(row), monotonic=name not in self._decreasing)
@@ -70,7 +103,8 @@ class AggregateSink:
 
     def reset(self) -> None:
         self._lock = threading.Lock()
-        self._states: dict[Series, Any] = {}
+        self._states: dict[_Identity, Any] = {}
+        self._identities: dict[Series, _Identity] = {}
         self._interval_start = time.time_ns()
 
     def _observed(self, now: int) -> list[Metric]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 
-from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
+from opentelemetry.sdk.resources import HOST_NAME, SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,8 @@ class Service:
     version: str | None = None
 
     def resource(self) -> Resource:
-        """The resource: OTEL_* variables win over what is known here."""
+        """The resource, with the name of the host; OTEL_* variables win over what is known here."""
         by_environment = OTELResourceDetector().detect().attributes
-        service = {SERVICE_NAME: self.name, SERVICE_VERSION: self.version}
+        service = {SERVICE_NAME: self.name, SERVICE_VERSION: self.version, HOST_NAME: socket.gethostname()}
         ours = {name: value for name, value in service.items() if value and name not in by_environment}
         return Resource.create().merge(Resource(ours))

@@ -103,9 +103,9 @@ class Telemetry:
         Args:
             reset: Whether to forget them in the same step.
         """
-        sink = self._pipeline.add_totals()
+        self.keep_totals()
         self.recorder.drain()
-        return sink.collect(reset=reset)
+        return self._pipeline.add_totals().collect(reset=reset)
 
     def keep_totals(self) -> None:
         """Start keeping totals in memory, or go on."""

@@ -16,7 +16,10 @@ from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util import types
 
+from c2cotel import state
+from c2cotel.delivery.forks import forks
 from c2cotel.otel.sdk_private import is_ending
+from c2cotel.tracing._ids import IdSource
 from c2cotel.tracing._span import Span
 from c2cotel.tracing._tracer import Delivery, Tracer
 
@@ -53,6 +56,7 @@ class TracerProvider(SdkTracerProvider):
         self._delivery = Delivery()
         self._given: dict[Any, Tracer] = {}
         self._by_name: dict[tuple[Any, ...], Tracer] = {}
+        forks.watch(state.of(IdSource))
         super().__init__(
             sampler,
             resource,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
 from functools import wraps
 from inspect import iscoroutinefunction
-from random import getrandbits
 from time import time_ns
 from types import TracebackType
 from typing import Any, TypeVar
@@ -40,6 +39,7 @@ from opentelemetry.trace import (
 from opentelemetry.util import types
 
 from c2cotel.otel.sdk_private import SPAN_KEY, attach_span, current_context, new_span_context
+from c2cotel.tracing._ids import random_bits
 from c2cotel.tracing._notes import Latest, is_link, noted
 from c2cotel.tracing._span import Span
 from c2cotel.tracing.child import message_of
@@ -144,7 +144,7 @@ class Tracer(trace.Tracer):
         decision: int | None
         if parent is None or not parent.is_valid:
             parent = None
-            trace_id = self.id_generator.generate_trace_id() if self._own_ids else getrandbits(128) or 1
+            trace_id = self.id_generator.generate_trace_id() if self._own_ids else random_bits(128) or 1
             flags = _RANDOM if not self._own_ids or self.id_generator.is_trace_id_random() else 0
             decision, state = self._root, _NO_STATE
         else:
@@ -163,7 +163,7 @@ class Tracer(trace.Tracer):
         if self._own_ids:
             ids = SpanContext(trace_id, self.id_generator.generate_span_id(), False, _FLAGS[flags], state)
         else:
-            ids = new_span_context((trace_id, getrandbits(64) or 1, False, _FLAGS[flags], state, True))
+            ids = new_span_context((trace_id, random_bits(64) or 1, False, _FLAGS[flags], state, True))
         if not records:
             return NonRecordingSpan(ids)
         span = _new(Span)

@@ -19,6 +19,7 @@ from c2cotel_views import (
     stats,
     versions,
 )
+from c2cotel_views._auth import BASE_PATH
 from c2cotel_views._services import add_cornice_service
 from c2cotel_views._view import SERVED, View
 
@@ -31,7 +32,7 @@ VIEWS = (
         enabled=versions.enabled,
         view=versions.view,
         title="Versions",
-        doc="What the application is made of, as the file at `C2C_VERSIONS_PATH` tells; there when the file is.",
+        doc="What the application is made of, from the file at `C2C_VERSIONS_PATH`; present if the file is.",
     ),
     View(
         path="/config",
@@ -39,7 +40,7 @@ VIEWS = (
         enabled=configuration.enabled,
         view=configuration.view,
         title="Configuration",
-        doc="Every setting with its origin, and what is wrong with them, as `c2cotel doctor` tells; there where "
+        doc="Every setting with its origin, and what is wrong with it, as `c2cotel doctor` shows; present if "
         "`C2C_BASE_PATH` and `C2C_SECRET` are set.",
         parameters=(configuration.CONNECT,),
         protected=True,
@@ -95,6 +96,8 @@ def includeme(config: Any) -> None:
     application = settings.section(ApplicationSettings)
     enabled = [row for row in VIEWS if row.enabled(settings)]
     telemetry = telemetry_of(config.registry)
+    prefix = (config.route_prefix or "").strip("/")
+    config.registry[BASE_PATH] = (f"/{prefix}" if prefix else "") + application.base_path
     config.registry[SERVED] = served = [row for row in enabled if application.secret or not row.protected]
     for row in served:
         row.add(config, settings, application.base_path)

@@ -8,6 +8,7 @@ session sees everything; to change something it must POST its token.
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import time
 from typing import Any
@@ -17,7 +18,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from webob.cookies import SignedSerializer
 
-from c2cotel.plugin import ApplicationSettings, settings_of
+from c2cotel.plugin import ApplicationSettings, process_state, settings_of, telemetry_of
 from c2cotel_views._parameters import texts
 
 SECRET = "secret"  # noqa: S105  # the parameter's name
@@ -25,6 +26,24 @@ TOKEN = "token"  # noqa: S105  # the form field's name
 COOKIE = "c2c_session"
 SESSION_SECONDS = 8 * 3600
 """How long a browser stays logged in."""
+BASE_PATH = "c2cotel.base_path"
+"""Where an application's registry has the base path of its views, with its `route_prefix`."""
+BACK = "back"
+"""The parameter that names the page to which a login leads."""
+_ENDED = "sessions"
+"""The folder of the service in which sessions that were ended have a file each."""
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class _Ended:
+    """Sessions that were ended by this process, for where there is no folder to share."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget them."""
+        self.ids: set[str] = set()
 
 
 def is_authorized(request: Request) -> bool:
@@ -77,18 +96,50 @@ def log_in(request: Request, response: Response) -> str:
     if key is None:
         raise ValueError("without C2C_SECRET there is no session")
     session = {"id": secrets.token_hex(16), "until": int(time.time()) + SESSION_SECONDS}
-    _set_cookie(request, response, _serializer(key).dumps(session).decode(), SESSION_SECONDS)
+    _set_cookie(request, response, _serializer(request, key).dumps(session).decode(), SESSION_SECONDS)
     return _token(session["id"], key)
 
 
 def log_out(request: Request, response: Response) -> None:
-    """Take the session's cookie away."""
+    """End the session, here and in the other processes of the host, and take its cookie away."""
+    session = _session(request)
     _set_cookie(request, response, "", 0)
+    if session is None:
+        return
+    process_state(_Ended).ids.add(session)
+    folder = telemetry_of(request.registry).folder.below(_ENDED)
+    if folder is not None:
+        try:
+            (folder / session).touch(mode=0o600)
+            for old in folder.iterdir():
+                if time.time() - old.stat().st_mtime > SESSION_SECONDS:
+                    old.unlink()
+        except OSError:  # a full disk: this process knows
+            return
+
+
+def login_address(request: Request) -> str | None:
+    """The address of the login form that leads back to a page; None unless a browser asks for one."""
+    settings = _settings(request)
+    if request.method != "GET" or not settings.base_path or not settings.secret:
+        return None
+    if "text/html" not in request.headers.get("Accept", ""):
+        return None
+    return request.route_url("c2c_index_slash", _query={BACK: request.path_qs.removeprefix(request.script_name)})
+
+
+def way_back(request: Request) -> str | None:
+    """The page to which a login leads; None if the request names none of our views."""
+    given = texts(request, BACK)
+    ours = tuple(f"{path}/" for path in (request.registry[BASE_PATH], _settings(request).profiler_path) if path)
+    if len(given) != 1 or not f"{given[0]}/".startswith(ours) or "//" in given[0][:2] or "\\" in given[0]:
+        return None
+    return f"{request.application_url}{given[0]}"
 
 
 def _set_cookie(request: Request, response: Response, value: str, max_age: int) -> None:
     settings = _settings(request)
-    for path in filter(None, (settings.base_path, settings.profiler_path)):
+    for path in filter(None, (request.registry[BASE_PATH], settings.profiler_path)):
         response.set_cookie(
             COOKIE,
             value,
@@ -111,14 +162,24 @@ def _session(request: Request) -> str | None:
         cookie = None if key is None else request.cookies.get(COOKIE)
         if key is None or not cookie:
             return None
-        session: dict[str, Any] = _serializer(key).loads(cookie.encode())
+        session: dict[str, Any] = _serializer(request, key).loads(cookie.encode())
     except ValueError:  # not signed with our secret, or no text
         return None
-    return str(session["id"]) if session["until"] > time.time() else None
+    identity = str(session["id"])
+    return identity if session["until"] > time.time() and not _has_ended(request, identity) else None
 
 
-def _serializer(key: bytes) -> SignedSerializer:
-    return SignedSerializer(key, "c2cotel session ", "sha256")
+def _has_ended(request: Request, session: str) -> bool:
+    if session in process_state(_Ended).ids or _ID.fullmatch(session) is None:
+        return True
+    folder = telemetry_of(request.registry).folder
+    return folder.is_there() and (folder.path / _ENDED / session).exists()
+
+
+def _serializer(request: Request, key: bytes) -> SignedSerializer:
+    """Signs sessions of this service at this base path; elsewhere they are not valid, whatever secret is shared."""
+    where = f"{telemetry_of(request.registry).folder.path.name} {request.registry[BASE_PATH]}"
+    return SignedSerializer(key, f"c2cotel session {where} ", "sha256")
 
 
 def _key(request: Request) -> bytes | None:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyramid.httpexceptions import HTTPForbidden
+from pyramid.config import PHASE3_CONFIG
+from pyramid.exceptions import ConfigurationError
+from pyramid.httpexceptions import HTTPForbidden, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from c2cotel import broadcast
 from c2cotel.plugin import Settings, Telemetry
-from c2cotel_views._auth import is_authorized, may_change
+from c2cotel_views._auth import is_authorized, login_address, may_change
 from c2cotel_views._json import answer, refusal
 from c2cotel_views._parameters import Parameter
 
@@ -58,15 +60,19 @@ class View:
     install: Callable[[Telemetry], Callable[[], None]] | None = None
 
     def add(self, config: Any, settings: Settings, base_path: str) -> None:
-        """Register route and view, outside of any `route_prefix` of the application."""
+        """Register route and view, inside of the application's `route_prefix` unless the view is `at` its root."""
         pattern = base_path + self.path if self.at is None else self.at(settings)
         # GET brings HEAD along.
         methods = ("GET",) if self.changes_state is None else ("GET", "POST")
-        prefix, config.route_prefix = config.route_prefix, None
+        prefix = config.route_prefix
+        if self.at is not None:
+            config.route_prefix = None
         try:
             config.add_route(self.route, pattern, request_method=methods)
         finally:
             config.route_prefix = prefix
+        whole = f"/{prefix.strip('/')}{pattern}" if prefix and self.at is None else pattern
+        config.action(None, lambda: self._refuse_namesake(config, whole), order=PHASE3_CONFIG + 90)
         config.add_view(
             self._answer,
             route_name=self.route,
@@ -75,6 +81,19 @@ class View:
             permission=NO_PERMISSION_REQUIRED,
             require_csrf=False,
         )
+
+    def _refuse_namesake(self, config: Any, pattern: str) -> None:
+        """Refuse a route of the application that has taken the place of this one.
+
+        Raises:
+            ConfigurationError: there is one; names both.
+        """
+        route = config.get_routes_mapper().get_route(self.route)
+        if route is not None and route.pattern.rstrip("/") != pattern.rstrip("/"):
+            raise ConfigurationError(
+                f"The route {self.route!r} of c2cotel, {pattern}, has the name of a route of the application, "
+                f"{route.pattern}: give that one another name"
+            )
 
     def serve_channels(self, _: Telemetry) -> Callable[[], None]:
         """Let this process serve the channels; returns what ends that."""
@@ -89,6 +108,8 @@ class View:
 
     def _answer(self, context: Any, request: Request) -> Response:
         if self.protected and not is_authorized(request):
+            if (login := login_address(request)) is not None:
+                return HTTPSeeOther(login)
             raise refusal(HTTPForbidden, "Missing or wrong secret, expected as X-API-Key or as the parameter secret")
         if self.changes_state is not None and self.changes_state(request) and not may_change(request):
             raise refusal(HTTPForbidden, "A change needs the secret itself, or a POST with the token of the session")

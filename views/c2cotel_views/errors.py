@@ -30,6 +30,7 @@ _logger = logging.getLogger(__name__)
 _TWEEN = f"{__name__}.tween_factory"
 _CONTEXTS = (Exception, IExceptionResponse, WSGIHTTPException)
 _FIRST_ERROR = 400
+_FIRST_SERVER_ERROR = 500
 _UNEXPECTED = "Internal Server Error"
 """What others than those with the secret are told of an exception that nobody expected."""
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "etag"})
@@ -91,7 +92,7 @@ def error_view(error: Any, request: Request) -> Response:
     body: dict[str, Any] = {"message": message, "status": kind.status}
     if (request_id := getattr(request, "c2c_request_id", None)) is not None:
         body["request_id"] = request_id
-    if all_of_it:
+    if all_of_it and not (kind.is_http and kind.status < _FIRST_SERVER_ERROR):
         body["stacktrace"] = stack_trace(error, values=True)
     response = answer(body)
     response.status = error.status if kind.is_http else kind.status

@@ -10,7 +10,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from c2cotel.plugin import ApplicationSettings, Settings, settings_of
-from c2cotel_views._auth import SECRET, is_authorized, log_in, log_out, secret_came, token
+from c2cotel_views._auth import BACK, SECRET, is_authorized, log_in, log_out, secret_came, token, way_back
 from c2cotel_views._page import page
 from c2cotel_views._parameters import flag, texts
 from c2cotel_views._view import SERVED, View
@@ -24,7 +24,7 @@ def view(request: Request) -> Response:
     if request.method == "POST" and LOG_OUT(request):
         return _again(request, log_out)
     if request.method == "POST" and secret_came(request):
-        return _again(request, log_in)
+        return _again(request, log_in, way_back(request))
     authorized = is_authorized(request)
     settings = settings_of(request.registry).section(ApplicationSettings)
     rows = [row for row in request.registry[SERVED] if row.title and (authorized or not row.protected)]
@@ -37,6 +37,7 @@ def view(request: Request) -> Response:
         "locked": bool(settings.secret) and not authorized,
         "without_secret": not settings.secret,
         "wrong": not authorized and any(texts(request, SECRET)),
+        "back": next(iter(texts(request, BACK)), "") if way_back(request) else "",
     }
     if not secret_came(request):
         response = page("index.html", token=token(request), **values)
@@ -49,9 +50,9 @@ def view(request: Request) -> Response:
     return response
 
 
-def _again(request: Request, change: Callable[[Request, Response], object]) -> Response:
-    """The page without what was posted, so that a reload does not post it again."""
-    response: Response = HTTPSeeOther(request.route_url("c2c_index_slash"))
+def _again(request: Request, change: Callable[[Request, Response], object], address: str | None = None) -> Response:
+    """The page without what was posted, so that a reload does not post it again; or another one of ours."""
+    response: Response = HTTPSeeOther(address or request.route_url("c2c_index_slash"))
     change(request, response)
     return response
 
@@ -71,7 +72,7 @@ def _row(path: str, route: str) -> View:
         route=route,
         enabled=_has_base_path,
         view=view,
-        doc="A page (HTML) that lists what is served, with forms and the health; there where `C2C_BASE_PATH` is set.",
+        doc="A page (HTML) that lists what is served, with forms and the health; present if `C2C_BASE_PATH` is set.",
         parameters=(LOG_OUT,),
         changes_state=_posts,
     )

@@ -26,7 +26,7 @@ from pyramid.tweens import INGRESS
 
 from c2cotel import broadcast, redaction
 from c2cotel.plugin import ApplicationSettings, Telemetry, process_state, settings_of
-from c2cotel_views._auth import log_in, secret_came, token
+from c2cotel_views._auth import BASE_PATH, log_in, secret_came, token
 from c2cotel_views._error_kinds import in_one_line
 from c2cotel_views._json import answer, refusal
 from c2cotel_views._page import page
@@ -128,7 +128,7 @@ def install(_: Telemetry) -> Callable[[], None]:
 def tween_factory(handler: Callable[[Request], Any], registry: Any) -> Callable[[Request], Any]:
     """Samples the requests of the application, its other tweens included, and not those of our own views."""
     settings = settings_of(registry).section(ApplicationSettings)
-    ours = tuple(f"{path}/" for path in (settings.base_path, settings.profiler_path) if path)
+    ours = tuple(f"{path}/" for path in (registry[BASE_PATH], settings.profiler_path) if path)
     running = threading.local()
     profiles = process_state(Profiles)
 
@@ -168,7 +168,10 @@ def view(request: Request) -> Response:
     settings = settings_of(request.registry).section(ApplicationSettings)
     cookies = Response()
     key = log_in(request, cookies) if came else token(request)
-    values = {"here": request.path, "home": f"{request.script_name}{settings.base_path}/" if settings.base_path else ""}
+    values = {
+        "here": request.path,
+        "home": f"{request.script_name}{request.registry[BASE_PATH]}/" if settings.base_path else "",
+    }
     profile = PROFILE(request)
     if not profile:
         response = _overview(settings, key, values)

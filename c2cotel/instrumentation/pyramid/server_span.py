@@ -159,6 +159,8 @@ def _client_attributes(environ: Mapping[str, Any], verb: str) -> dict[str, Any]:
         attributes["http.request.method"] = OTHER_VERB
         attributes["http.request.method_original"] = verb
     host, _, port = environ.get("HTTP_HOST", "").rpartition(":")
+    if ":" in host and not host.endswith("]"):  # an IPv6 address without brackets, and so without a port
+        host, port = "", ""
     if port.isascii() and port.isdigit() and len(port) <= _LONGEST_PORT:
         attributes["server.address"], attributes["server.port"] = host, int(port)
     elif address := environ.get("HTTP_HOST") or environ.get("SERVER_NAME"):

@@ -38,6 +38,8 @@ CHECKS = words("checks", "Names of the checks to run, separated by commas. Missi
 
 _KEY = "c2cotel.health"
 _BY_LOAD_BALANCERS = 1
+_REDIS_PRIVATE = frozenset({"info"})
+"""What a Redis server tells of itself is for those with the secret."""
 
 
 def _health_check(request: Request) -> Response:
@@ -68,7 +70,7 @@ VIEWS = (
         enabled=lambda _: False,
         view=_health_check,
         title="Health checks",
-        doc="Whether all that the application needs works; there when the application makes a `HealthCheck`.",
+        doc="Whether all that the application needs works; present if the application creates a `HealthCheck`.",
         parameters=(MAX_LEVEL, CHECKS),
     ),
     View(
@@ -77,7 +79,7 @@ VIEWS = (
         enabled=lambda _: False,
         view=lambda _: {"status": 200},
         title="Liveness",
-        doc="200 while the process answers; there when the application makes a `HealthCheck`.",
+        doc="200 while the process answers; present if the application creates a `HealthCheck`.",
     ),
     View(
         path="/ready",
@@ -85,7 +87,7 @@ VIEWS = (
         enabled=lambda _: False,
         view=_ready,
         title="Readiness",
-        doc="The health checks of level 1; there when the application makes a `HealthCheck`.",
+        doc="The health checks of level 1; present if the application creates a `HealthCheck`.",
     ),
 )
 """The views that the first `HealthCheck` of an application registers; no setting does."""
@@ -121,7 +123,7 @@ class HealthCheck:
             row.add(config, settings, self._settings.base_path)
         registry.setdefault(SERVED, []).extend(VIEWS)
         if (store := broadcast.store()) is not None:
-            self._checks.add(store.name, 2, redis_check(store.client))
+            self._checks.add(store.name, 2, redis_check(store.client), private=_REDIS_PRIVATE)
             if _versions.read(self._settings.versions_path) is not None:
                 self.add_version_check()
 
@@ -184,7 +186,8 @@ class HealthCheck:
         Raises:
             SettingsError: the URL cannot be used.
         """
-        self._checks.add(url_name(url) if name is None else name, level, redis_check(redis_client(url)))
+        check = redis_check(redis_client(url))
+        self._checks.add(url_name(url) if name is None else name, level, check, private=_REDIS_PRIVATE)
 
     def add_version_check(self, name: str = "version", level: int = 2) -> None:
         """Check that all instances of this service run the same version; the result is the git hash.

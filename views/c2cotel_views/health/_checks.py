@@ -62,12 +62,14 @@ class Check:
         level: it is run when at least this one is asked for.
         function: takes a request; what it returns is the result, what it raises is a failure.
         alone: whether no other such check may run at the same time.
+        private: members of the result that are for those with the secret alone.
     """
 
     name: str
     level: int
     function: Function
     alone: bool = False
+    private: frozenset[str] = frozenset()
     failing: bool | None = None
     _run: Run | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -123,7 +125,15 @@ class Checks:
         """Of all checks, in their order."""
         return list(self._checks)
 
-    def add(self, name: str, level: int, function: Function, *, alone: bool = False) -> None:
+    def add(
+        self,
+        name: str,
+        level: int,
+        function: Function,
+        *,
+        alone: bool = False,
+        private: frozenset[str] = frozenset(),
+    ) -> None:
         """Add a check; of equal names the later ones get a number.
 
         Raises:
@@ -136,7 +146,7 @@ class Checks:
         while unique in self._checks:
             number += 1
             unique = f"{shown}_{number}"
-        self._checks[unique] = Check(unique, level, function, alone)
+        self._checks[unique] = Check(unique, level, function, alone, private)
 
     def run(self, request: Request, max_level: int, names: Sequence[str], *, details: bool) -> dict[str, Any]:
         """Run the checks up to a level and tell what came of them.
@@ -147,17 +157,25 @@ class Checks:
             names: of the checks to run; empty: all.
             details: whether failures carry their stack trace.
         """
+        deadline = time.monotonic() + self.timeout
         chosen = [c for c in self._checks.values() if c.level <= max_level and (not names or c.name in names)]
         runs = {check.name: check.start(request, self._tracer) for check in chosen if not check.alone}
         for check in chosen:
-            if check.alone:
+            if check.alone and time.monotonic() < deadline:
                 runs[check.name] = run = check.start(request, self._tracer)
-                self._wait(run)
+                _wait(run, deadline)
         report: dict[str, dict[str, Any]] = {"successes": {}, "failures": {}}
         for check in chosen:
-            run = runs[check.name]
-            ended = self._wait(run)
-            entry = _success(run) if ended and run.error is None else _failure(run, self.timeout, details=details)
+            run = runs.get(check.name)
+            if run is None:
+                entry: dict[str, Any] = {
+                    "message": f"Not reached: the checks before took all of {self.timeout:g} s",
+                    "timing": 0.0,
+                }
+            elif _wait(run, deadline) and run.error is None:
+                entry = _success(run, frozenset() if details else check.private)
+            else:
+                entry = _failure(run, self.timeout, details=details)
             failing = "message" in entry
             report["failures" if failing else "successes"][check.name] = entry
             _tell(check, entry, failing=failing)
@@ -169,14 +187,19 @@ class Checks:
             if check.failing is not None:
                 yield Observation(_GAUGE, "1", {_NAME: check.name}, int(not check.failing))
 
-    def _wait(self, run: Run) -> bool:
-        return run.done.wait(max(0.0, run.started + self.timeout - time.monotonic()))
+
+def _wait(run: Run, deadline: float) -> bool:
+    """Wait for a run, until the deadline of the whole report; returns whether it ended."""
+    return run.done.wait(max(0.0, deadline - time.monotonic()))
 
 
-def _success(run: Run) -> dict[str, Any]:
+def _success(run: Run, hidden: frozenset[str]) -> dict[str, Any]:
     entry: dict[str, Any] = {"timing": run.seconds}
     if run.result is not None:
-        entry["result"] = run.result
+        result = run.result
+        if hidden and isinstance(result, dict):
+            result = {name: value for name, value in result.items() if name not in hidden}
+        entry["result"] = result
     return entry
 
 
