@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from c2cotel.redaction._addresses import hide_credentials, hide_encoded_credentials, hide_query
-from c2cotel.redaction._extents import HIDDEN
+from c2cotel.redaction._extents import HIDDEN, lower
 from c2cotel.redaction._names import is_secret
-from c2cotel.redaction._pairs import hide_options, hide_pairs, lower
-from c2cotel.redaction._quotes import hide_quoted, hide_tokens
+from c2cotel.redaction._pairs import hide_options, hide_pairs
+from c2cotel.redaction._quotes import hide_quoted, hide_tokens, is_of_a_server
 from c2cotel.redaction._values import Hiding
 
 __all__ = [
@@ -161,7 +161,9 @@ def _redacted(text: str, *, values: bool, is_cut: bool) -> str:
         or "curl" in low
         or "headers" in low
         or "kennwort" in low
-        or (values and ("parameters: " in low or "command # " in low or ': "' in low or ": '" in low))
+        or "command # " in low
+        or "parameters: " in low
+        or ((' "' in low or " '" in low or ' \\"' in low or "failing row" in low) and is_of_a_server(low))
     ):
         text = _thoroughly(text, values=values, is_cut=is_cut)
     return text if _more is None else _more.sub(HIDDEN, text)

@@ -35,6 +35,12 @@ _TELLS_NOTHING = frozenset({"none", "null", "nil", "true", "false", "undefined",
 _NUMBER = re.compile(r"-?\d[\d_.,]*")
 
 
+def lower(text: str) -> str:
+    """The text in lower case, character by character."""
+    low = text.lower()
+    return low if len(low) == len(text) else text.replace("\u0130", "i").lower()
+
+
 class Extent(NamedTuple):
     """A stretch of a text, and what stands there instead.
 

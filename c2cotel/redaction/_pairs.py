@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import re
 
-from c2cotel.redaction._extents import Extent, Text
+from c2cotel.redaction._extents import Extent, Text, lower
 from c2cotel.redaction._names import HEADER, kind_of
 from c2cotel.redaction._names import COUNTED as COUNTED_KIND
 
-_KEYS = (
-    "api|app|access|account|auth|client|consumer|encrypt|encryption|functions|license|master|private|secret|"
-    "service|shared|signing|ssh|storage|subscription"
-)
 _LETTER = r"%(?:25){0,3}(?:4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a])"
-_SIGN = rf"""(?:secret|passw|pass_?phrase|passcode|mot_?de_?passe|kennwort|pwd|token|signature|authorization|cookie
-    |(?:{_KEYS})[_.-]?key|(?<![a-z])(?:pass|pw|auth)(?![a-z])|(?<![a-z0-9])sig(?![a-z])|(?:c2c_|j|php)sess
-    |otlp_(?:\w{{1,8}}_)?headers|{_LETTER})"""
-"""What begins a name that may be one of a secret."""
+_SIGN = "(?:secret|pass|pwd|pw|token|sig|key|auth|cookie|sess|headers|mot|kennwort|%)"
+"""What stands in every name of a secret. Only letters here: the engine looks for those fast."""
 
 # The lookahead with its repetition is what other engines write as an atomic group: the rest of a name is read once.
 _NAME = rf"""{_SIGN}(?=(?P<rest>(?:[\w.-]|{_LETTER}|%(?:25){{0,3}}(?:5f|2[de]|3\d)){{0,60}}))(?P=rest)"""
@@ -109,12 +103,6 @@ def _is_sshpass(low: str, match: re.Match[str]) -> bool:
     return match["name"] == "p" and low.endswith("sshpass ", 0, match.start())
 
 
-def lower(text: str) -> str:
-    """The text in lower case, character by character."""
-    low = text.lower()
-    return low if len(low) == len(text) else text.replace("\u0130", "i").lower()
-
-
 def _extent(values: Text, low: str, match: re.Match[str], done: int) -> Extent | None:
     """What is to be hidden after a name; None where it is no secret's."""
     text = values.text
@@ -140,6 +128,8 @@ def _extent(values: Text, low: str, match: re.Match[str], done: int) -> Extent |
     if not _may_follow(low, match, start, name, quote):
         return None
     if follows == "equals":
+        if name in ("pass", "pw") and not quote and "=" not in match[0]:  # what passed, in a report of tests
+            return None
         block = _BLOCK.match(text, at)
         if block is not None:
             return values.block(block.end())

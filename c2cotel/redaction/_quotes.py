@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from c2cotel.redaction._extents import HIDDEN, Text
+from c2cotel.redaction._extents import HIDDEN, Text, lower
 
 _PEM = "-----begin "
 _PRIVATE = re.compile(r"-----begin [a-z0-9 ]{0,40}private key(?: block)?-----")
@@ -18,19 +18,43 @@ _KEY = re.compile(r"\bKey \([^\n]{1,200}?\)=\(", re.IGNORECASE)
 _KEY_END = re.compile(r"\) (?:already exists|is not present|is still referenced|conflicts with|is duplicated)")
 _ENTRY_END = re.compile(r"' for key '?")
 _QUOTED = re.compile(
-    r"""(?P<begin>\b(?:invalid\ input\ (?:syntax\ for|value\ for)[^\n:"]{0,80}:\s
-    |(?:value|token)\s(?=\\?"[^"\n]*"\s(?:is\ (?:out|invalid)|cannot))
-    |(?:field\ value\ )?out\ of\ range:\s|malformed\ \w{1,20}\ literal:\s
-    |invalid\ value\ for\ parameter\ "\w{1,60}":\s|unrecognized\ token:\s
-    |incorrect\ [\w ]{1,40}\ value:\s|sql\ syntax;[^\n]{1,120}?\ near\s|COPY\ \w{1,64},\ line\ \d{1,9}[^\n:]{0,80}:\s
-    ))(?P<quote>\\?["'])""",
-    re.VERBOSE | re.IGNORECASE,
+    r"""(?:invalid\ input\ (?:syntax\ for|value\ for)[^\n:"]{0,80}:\s
+    |value\s(?=\\?"[^"\n]*"\s(?:is\ out|cannot))|token\s(?=\\?"[^"\n]*"\sis\ invalid)
+    |out\ of\ range:\s|malformed\ \w{1,20}\ literal:\s|invalid\ value\ for\ parameter\ "\w{1,60}":\s
+    |unrecognized\ token:\s|incorrect\ [\w ]{1,40}\ value:\s|sql\ syntax;[^\n]{1,120}?\ near\s
+    |copy\ \w{1,64},\ line\ \d{1,9}[^\n:]{0,80}:\s
+    )(?P<quote>\\?["'])""",
+    re.VERBOSE,
 )
+"""In lower case."""
+
 _LITERAL = re.compile(r"'[^'\n]*'?")
 _LINE = re.compile(r"^(?:LINE \d{1,9}: |CONTEXT:  )[^\n]*", re.MULTILINE)
 _ARGUMENTS = re.compile(r"(with args beginning with:)[^\n]*", re.IGNORECASE)
 _ROW = re.compile(r"(Failing row contains) \(", re.IGNORECASE)
 _ROW_END = re.compile(r"\)\.(?=\s|\Z)")
+
+
+def is_of_a_server(low: str) -> bool:
+    """Whether a text in lower case may quote what a server was asked; one check after the other is fastest."""
+    return (
+        "invalid input" in low
+        or "invalid value" in low
+        or 'value "' in low
+        or 'token "' in low
+        or 'value \\"' in low
+        or "out of range" in low
+        or "malformed" in low
+        or "unrecognized token" in low
+        or "incorrect " in low
+        or "sql syntax" in low
+        or "copy " in low
+        or "beginning with" in low
+        or "failing row" in low
+        or "duplicate entry" in low
+        or "line 1: " in low
+        or "context:  " in low
+    )
 
 
 def hide_tokens(text: str, low: str, *, is_cut: bool) -> str:
@@ -66,16 +90,17 @@ def hide_quoted(text: str, low: str) -> str:
         text = _to_end_of(text, _ROW, _ROW_END, HIDDEN)
     if "duplicate entry '" in low:
         text = _to_end_of(text, re.compile("Duplicate entry '", re.IGNORECASE), _ENTRY_END, HIDDEN)
-    if "line " in low or "context:" in low:
+    if "line " in low or "context:  " in low:
         text = _LINE.sub(lambda line: _LITERAL.sub(f"'{HIDDEN}'", line[0]), text)
-    return _hide_quotations(text)
+    return _hide_quotations(text) if is_of_a_server(low) else text
 
 
 def _hide_quotations(text: str) -> str:
     values = Text(text)
     parts: list[str] = []
     done = at = 0
-    while (match := _QUOTED.search(text, at)) is not None:
+    low = lower(text)
+    while (match := _QUOTED.search(low, at)) is not None:
         extent = values.value(match.start("quote"), "", words=False, counted=False)
         at = match.end()
         if extent is not None:
