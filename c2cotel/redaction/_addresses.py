@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from c2cotel.redaction._extents import HIDDEN
+from c2cotel.redaction._extents import HIDDEN, MOST_SECRETS
 from c2cotel.redaction._names import is_secret
 
 _RUN = re.compile(r"""\s|["'`](?=[\s,;:)\}\]>\\]|\Z)|\\{1,15}["']|\Z""")
@@ -57,9 +57,9 @@ def hide_credentials(text: str, low: str, *, is_cut: bool) -> str:
     while mark >= 0:
         start = mark + 3
         if start > run_end:
-            end = _RUN.search(text, start)
-            assert end is not None
-            run_end = end.start()
+            run = _RUN.search(text, start)
+            assert run is not None
+            run_end = run.start()
             last_at = text.rfind("@", start, run_end)
         end, shown = _hidden(text, _scheme(low, mark), start, run_end, last_at)
         if is_cut and shown is None and run_end == len(text) and _may_be_cut(text, start, run_end):
@@ -67,6 +67,8 @@ def hide_credentials(text: str, low: str, *, is_cut: bool) -> str:
         if shown is not None:
             parts += [text[done:start], shown]
             done = start = end
+            if len(parts) >= 2 * MOST_SECRETS:
+                return "".join([*parts, HIDDEN])
         mark = low.find("://", start)
     return "".join([*parts, text[done:]]) if parts else text
 

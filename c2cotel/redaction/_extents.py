@@ -12,6 +12,9 @@ from typing import NamedTuple
 HIDDEN = "REDACTED"
 """What stands where a secret stood (the word of OpenTelemetry's semantic conventions)."""
 
+MOST_SECRETS = 1_000
+"""Secrets of one text; what follows them is hidden whole, for no text of use has more."""
+
 _QUOTE = re.compile(r"""(?:[bBuUrRfFeEnNxX]{1,2}|@)?(?P<quote>\\{0,15}["'`])""")
 _BRACKET = re.compile(r"""(?:[A-Za-z_][\w.]{0,60}\((?=(?:\w{1,40}=)?[bBuUrR]{0,2}["'\[({]))|[\[({]""")
 _IN_BRACKETS = re.compile(r"""[\[\](){}]|(?<!\\)\\{0,15}["']""")

@@ -34,10 +34,60 @@ _REST = re.compile(
     r"s?(?:_?(?:\d+|confirm\w*|again|repeat\w*|verif\w*|new|old|current|hash|digest|value|key|base|raw|plain|text|id))*"
 )
 _HARMLESS = frozenset(
-    "age algorithm at attempts changed check count date days enabled endpoint expired expires expiry field fields file "
-    "form format help hasher hashers hint label length link manager max method min mode name page path policy "
-    "required reset retries route rules scheme size strength time ttl type uri url valid validators version "
-    "view".split()
+    [
+        "age",
+        "algorithm",
+        "at",
+        "attempts",
+        "changed",
+        "check",
+        "count",
+        "date",
+        "days",
+        "enabled",
+        "endpoint",
+        "expired",
+        "expires",
+        "expiry",
+        "field",
+        "fields",
+        "file",
+        "form",
+        "format",
+        "help",
+        "hasher",
+        "hashers",
+        "hint",
+        "label",
+        "length",
+        "link",
+        "manager",
+        "max",
+        "method",
+        "min",
+        "mode",
+        "name",
+        "page",
+        "path",
+        "policy",
+        "required",
+        "reset",
+        "retries",
+        "route",
+        "rules",
+        "scheme",
+        "size",
+        "strength",
+        "time",
+        "ttl",
+        "type",
+        "uri",
+        "url",
+        "valid",
+        "validators",
+        "version",
+        "view",
+    ]
 )
 _HEADERS = ("authorization", "cookie", "cookies", "headers")
 

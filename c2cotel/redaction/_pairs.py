@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import NamedTuple
 
-from c2cotel.redaction._extents import Extent, Text, lower
-from c2cotel.redaction._names import HEADER, kind_of
-from c2cotel.redaction._names import COUNTED as COUNTED_KIND
+from c2cotel.redaction._extents import HIDDEN, MOST_SECRETS, Extent, Text, lower
+from c2cotel.redaction._names import COUNTED, HEADER, kind_of
 
 _LETTER = r"%(?:25){0,3}(?:4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a])"
-_SIGN = "(?:secret|pass|pwd|pw|token|sig|key|auth|cookie|sess|headers|mot|kennwort|%)"
+_SIGN = "(?:secret|pass|pwd|pw|token|sig|key|auth|cookie|sess|headers|mot|kennwort|%(?<!%[0-9a-f][0-9a-f]%))"
 """What stands in every name of a secret. Only letters here: the engine looks for those fast."""
 
 # The lookahead with its repetition is what other engines write as an atomic group: the rest of a name is read once.
-_NAME = rf"""{_SIGN}(?=(?P<rest>(?:[\w.-]|{_LETTER}|%(?:25){{0,3}}(?:5f|2[de]|3\d)){{0,60}}))(?P=rest)"""
+_NAME = rf"""{_SIGN}(?=(?P<rest>[\w.-]{{0,60}}
+    (?:(?:{_LETTER}|%(?:25){{0,3}}(?:5f|2[de]|3\d))[\w.-]{{0,60}}){{0,20}}))(?P=rest)"""
 _CLOSING = r"""(?P<quote>\\{0,15}["'`]|%(?:25){0,3}2[27])?(?:[\])]|%(?:25){0,3}5d){0,3}
     (?:::[a-z_]\w{0,30}(?:[ ]varying)?(?:\(\d{1,5}\))?)?"""
 _FOLLOWING = r"""(?:
@@ -21,10 +23,12 @@ _FOLLOWING = r"""(?:
     |(?P<encoded>%(?:25){0,3}3[ad])
     |(?P<like>\s+(?:not\s+)?(?:i?like|in)\s*(?=['"(]))
     |(?P<sql>\s+(?:for\s+\S{1,200}?\s*=\s*)?(?=[benx]?')|\s*\(\s*(?=['"]))
-    |(?P<pair>\s*,\s*\\{0,15}["']value\\{0,15}["']\s*:\s*)
-    |(?P<html>\s[^<>\n]{0,200}?\bvalue\s*=\s*)
-    |(?P<comma>\s*,\s*(?=\S))
-    |(?P<xml>(?:\s[^<>]{0,100})?>)
+    |(?(quote)(?:
+         (?P<pair>\s*,\s*\\{0,15}["']value\\{0,15}["']\s*:\s*)
+        |(?P<html>\s[^<>\n]{0,200}?\bvalue\s*=\s*)
+        |(?P<comma>\s*,\s*(?=\S))
+        )|(?!))
+    |(?P<xml>(?:\s{1,4}[\w:.-]{1,40}\s?=[^<>]{0,100})?\s?/?>)
     )"""
 _FIND = re.compile(_NAME + _CLOSING + _FOLLOWING, re.VERBOSE)
 _OPTION = re.compile(r"""(?<![\w-])--?(?P<name>[a-z][\w-]{0,60})(?:[ \t]+|\\{0,15}["'],\s{0,8})(?=[^\s-])""")
@@ -53,7 +57,7 @@ def hide_pairs(text: str, low: str) -> str:
     """
     values = Text(text)
     parts: list[str] = []
-    done = at = 0
+    done = at = count = 0
     while (match := _FIND.search(low, at)) is not None:
         at = match.end("rest")
         extent = _extent(values, low, match, done)
@@ -63,10 +67,10 @@ def hide_pairs(text: str, low: str) -> str:
             parts += [text[done : extent.start], extent.shown]
             done = extent.end
         at = max(at, extent.end)
-    if not parts:
-        return text
-    parts.append(text[done:])
-    return "".join(parts)
+        count += 1
+        if count >= MOST_SECRETS:
+            return "".join([*parts, text[done:at], HIDDEN])
+    return "".join([*parts, text[done:]]) if parts else text
 
 
 def hide_options(text: str, low: str) -> str:
@@ -103,81 +107,124 @@ def _is_sshpass(low: str, match: re.Match[str]) -> bool:
     return match["name"] == "p" and low.endswith("sshpass ", 0, match.start())
 
 
+class _Name(NamedTuple):
+    """A name that may be one of a secret, and what follows it.
+
+    Attributes:
+        values: Finds the value.
+        low: The text in lower case.
+        match: The name, what closes it and the sign after it.
+        start: The name's first character.
+        name: The name in lower case.
+        quote: The quotation mark after it with its backslashes, or nothing.
+        kind: The kind of secret.
+    """
+
+    values: Text
+    low: str
+    match: re.Match[str]
+    start: int
+    name: str
+    quote: str
+    kind: str | None
+
+    def value(self, at: int, quote: str = "") -> Extent | None:
+        """The value that begins at a position."""
+        return self.values.value(at, quote, words=self.kind == HEADER, counted=self.kind == COUNTED)
+
+    def before(self, length: int) -> tuple[str, int, int]:
+        """Where to search for what stands before the name: arguments of a pattern's `search`."""
+        return self.low, max(0, self.start - length), self.start
+
+
 def _extent(values: Text, low: str, match: re.Match[str], done: int) -> Extent | None:
     """What is to be hidden after a name; None where it is no secret's."""
-    text = values.text
     before = low[max(done, match.start() - 64) : match.start()]
     start = match.start() - len(before) + len(before.rstrip(_IN_NAMES))
     name = low[start : match.end("rest")]
     kind = kind_of(name)
-    follows = match.lastgroup
-    at = match.end()
-    if kind is None:
-        if not name.endswith("auth") or follows != "equals":
-            return None
-        at = _start(text, at)
-        return values.value(at, "", words=False, counted=False) if text[at : at + 1] in ("(", "[", "'", '"') else None
-    quote = match["quote"] or ""
-    if quote.startswith("%"):
-        quote = ""
-    if follows == "encoded":
-        return values.encoded(at)
-    if follows == "xml":
-        is_element = not quote and _ELEMENT.search(low, max(0, start - 42), start) and not low.endswith("/>", 0, at)
-        return values.element(at) if is_element else None
-    if not _may_follow(low, match, start, name, quote):
+    follows = match.lastgroup or ""
+    if kind is None and not (name.endswith("auth") and follows == "equals"):
         return None
-    if follows == "equals":
-        if name in ("pass", "pw") and not quote and "=" not in match[0]:  # what passed, in a report of tests
-            return None
-        block = _BLOCK.match(text, at)
-        if block is not None:
-            return values.block(block.end())
-        at = _start(text, at)
-        if text[at : at + 1] in ("", "\n"):
-            return None
-        if not quote and _EXPRESSION.match(text, at) and _is_source(text, start):
-            return None
-    extent = values.value(
-        at,
-        quote if follows == "equals" and "=" not in match[0] else "",
-        words=kind == HEADER,
-        counted=kind == COUNTED_KIND,
-    )
-    if extent is not None and follows == "comma" and not name.startswith("--"):
-        rest = text[extent.end : extent.end + 40].lstrip("\\\"'`").lstrip()
-        if rest and rest[0] not in (_ENDS[_opening(low, start, quote)], ","):
-            return None
-        if rest.startswith(",") and not rest[1:].lstrip().startswith(_ENDS[_opening(low, start, quote)]):
-            return None
-    return extent
+    quote = match["quote"] or ""
+    return _AFTER[follows](_Name(values, low, match, start, name, "" if quote.startswith("%") else quote, kind))
+
+
+def _after_equals(name: _Name) -> Extent | None:
+    text, at = name.values.text, name.match.end()
+    is_colon = "=" not in name.match[0]
+    if name.name in ("pass", "pw") and not name.quote and is_colon:  # what passed, in a report of tests
+        return None
+    block = _BLOCK.match(text, at)
+    if block is not None:
+        return name.values.block(block.end())
+    at = _start(text, at)
+    first = text[at : at + 1]
+    if first in ("", "\n") or (name.kind is None and first not in "([\"'"):
+        return None
+    if not name.quote and _EXPRESSION.match(text, at) and _is_source(text, name.start):
+        return None
+    return name.value(at, name.quote if is_colon else "")
+
+
+def _after_encoded(name: _Name) -> Extent | None:
+    return name.values.encoded(name.match.end())
+
+
+def _after_element(name: _Name) -> Extent | None:
+    if name.quote or not _ELEMENT.search(*name.before(42)) or name.match[0].endswith("/>"):
+        return None
+    return name.values.element(name.match.end())
+
+
+def _after_sql(name: _Name) -> Extent | None:
+    is_password = any(word in name.name for word in ("passw", "pwd", "passphrase", "pass_phrase"))
+    return name.value(name.match.end()) if is_password and not name.quote else None
+
+
+def _after_like(name: _Name) -> Extent | None:
+    return name.value(name.match.end())
+
+
+def _after_input(name: _Name) -> Extent | None:
+    return name.value(name.match.end()) if _NAMED.search(*name.before(16)) else None
+
+
+def _after_key(name: _Name) -> Extent | None:
+    return name.value(name.match.end()) if _KEYED.search(*name.before(60)) else None
+
+
+def _after_comma(name: _Name) -> Extent | None:
+    """The second of a pair in brackets, or what follows an option in a list."""
+    before = name.low[max(0, name.start - 20) : name.start]
+    closing = _ENDS.get(before[: len(before) - len(name.quote)].rstrip("bu")[-1:])
+    is_option = name.name.startswith("--")
+    if not is_option and closing is None:
+        return None
+    extent = name.value(name.match.end())
+    if extent is None or is_option:
+        return extent
+    rest = name.values.text[extent.end : extent.end + 40].lstrip("\\\"'`").lstrip()
+    rest = rest[1:].lstrip() if rest.startswith(",") else rest
+    return extent if not rest or rest[0] == closing else None
+
+
+_AFTER: dict[str, Callable[[_Name], Extent | None]] = {
+    "equals": _after_equals,
+    "encoded": _after_encoded,
+    "like": _after_like,
+    "sql": _after_sql,
+    "pair": _after_key,
+    "html": _after_input,
+    "comma": _after_comma,
+    "xml": _after_element,
+}
 
 
 def _start(text: str, at: int) -> int:
     """Where the value begins after an equals sign or a colon: on that line, or on the next if that is indented."""
     following = _NEXT_LINE.match(text, at) or _BLANKS.match(text, at)
     return at if following is None else following.end()
-
-
-def _may_follow(low: str, match: re.Match[str], start: int, name: str, quote: str) -> bool:
-    """Whether a value may follow a name in this way."""
-    follows = match.lastgroup
-    if follows == "sql":
-        return not quote and any(word in name for word in ("passw", "pwd", "passphrase", "pass_phrase"))
-    if follows == "comma":
-        return bool(quote) and (name.startswith("--") or bool(_opening(low, start, quote)))
-    if follows == "html":
-        return bool(quote) and _NAMED.search(low, max(0, start - 16), start) is not None
-    if follows == "pair":
-        return bool(quote) and _KEYED.search(low, max(0, start - 60), start) is not None
-    return True
-
-
-def _opening(low: str, start: int, quote: str) -> str:
-    """The bracket before a quoted name."""
-    before = low[max(0, start - 20) : start]
-    before = before[: len(before) - len(quote)].rstrip("bu")
-    return before[-1:] if before[-1:] in _ENDS else ""
 
 
 def _is_source(text: str, start: int) -> bool:

@@ -14,7 +14,7 @@ _JWT_PART = re.compile(r"(?<![\w-])eyJ[\w-]*\Z")
 _BEARER = re.compile(r"(?<![\w-])(Bearer\s{1,8})(?=[\w.~+/=-]{0,64}\d)[\w.~+/=-]{6,}", re.IGNORECASE)
 _PARAMETERS = "[parameters: "
 _PIPELINE = re.compile(r"Command # \d{1,9} \([^\s()]{1,64}", re.IGNORECASE)
-_KEY = re.compile(r"\bKey \([^\n]{1,200}?\)=\(", re.IGNORECASE)
+_KEY = re.compile(r"\bKey \([^\n()]{0,80}(?:\([^\n()]{0,80}\)[^\n()]{0,80}){0,4}\)=\(", re.IGNORECASE)
 _KEY_END = re.compile(r"\) (?:already exists|is not present|is still referenced|conflicts with|is duplicated)")
 _ENTRY_END = re.compile(r"' for key '?")
 _QUOTED = re.compile(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from itertools import islice
+from typing import Any, TypeVar
 
 from c2cotel.redaction._extents import HIDDEN
 from c2cotel.redaction._names import COUNTED, is_secret, kind_of
@@ -13,6 +15,7 @@ _MOST = 10_000
 """Values of one structure."""
 
 _CUT = "…"
+_Item = TypeVar("_Item")
 
 
 class Hiding:
@@ -50,7 +53,7 @@ class Hiding:
             return float.__float__(value)
         if isinstance(value, (bytes, bytearray, memoryview)):
             return self._redact(bytes(value).decode("latin-1")).encode("latin-1", "replace")
-        if isinstance(value, (Mapping, list, tuple, Set)):
+        if isinstance(value, (Mapping, list, tuple, AbstractSet)):
             return self._container(value)
         return self._redact(str(value))
 
@@ -63,7 +66,7 @@ class Hiding:
                 return self._mapping(value)
             if isinstance(value, tuple):
                 return self._tuple(value)
-            if isinstance(value, Set):
+            if isinstance(value, AbstractSet):
                 return [self.value(item) for item in self._some(value)]
             return self._sequence(value)
         finally:
@@ -120,12 +123,9 @@ class Hiding:
         shown = self.value(name)
         return shown if isinstance(shown, (str, bytes)) else self._redact(str(shown))
 
-    def _some(self, items: Iterable[Any]) -> Iterable[Any]:
+    def _some(self, items: Iterable[_Item]) -> Iterator[_Item]:
         """The items, as many as there is room for."""
-        for item in items:
-            if self._left <= 0:
-                return
-            yield item
+        return islice(items, self._left)
 
 
 def _is_secret(name: Any) -> bool:

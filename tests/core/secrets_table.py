@@ -30,7 +30,9 @@ SAMPLES = [
     Sample('{"password": "hun\\"ter2 hunter2", "user": "bob"}', ("ter2", SECRET), ("bob",)),
     Sample('"{\\"password\\": \\"hunter2\\", \\"user\\": \\"bob\\"}"', stays=("bob",)),
     Sample('"{\\"password\\": \\"hun\\\\\\"ter2\\", \\"user\\": \\"bob\\"}"', ("ter2",), ("bob",)),
-    Sample('"\\"{\\\\\\"secret\\\\\\": \\\\\\"hunter2\\\\\\", \\\\\\"user\\\\\\": \\\\\\"bob\\\\\\"}\\""', stays=("bob",)),
+    Sample(
+        '"\\"{\\\\\\"secret\\\\\\": \\\\\\"hunter2\\\\\\", \\\\\\"user\\\\\\": \\\\\\"bob\\\\\\"}\\""', stays=("bob",)
+    ),
     Sample("MultiDict([('secret', 'hunter2'), ('user', 'bob')])", stays=("bob",)),
     Sample("[('password', 'hunter2'), ('user', 'bob')]", stays=("bob",)),
     Sample("[(b'authorization', b'Bearer hunter2'), (b'host', b'bob')]", stays=("bob",)),
