@@ -13,7 +13,7 @@ from c2cotel.redaction._addresses import hide_credentials, hide_encoded_credenti
 from c2cotel.redaction._extents import HIDDEN, lower
 from c2cotel.redaction._names import is_secret
 from c2cotel.redaction._pairs import hide_options, hide_pairs
-from c2cotel.redaction._quotes import hide_quoted, hide_tokens, is_of_a_server
+from c2cotel.redaction._quotes import hide_quoted, hide_tokens, may_quote
 from c2cotel.redaction._values import Hiding
 
 __all__ = [
@@ -152,18 +152,16 @@ def _redacted(text: str, *, values: bool, is_cut: bool) -> str:
         or "auth" in low
         or "://" in low
         or "cookie" in low
-        or "sess" in low
-        or "eyj" in low
         or "bearer" in low
+        or "eyj" in low
         or "%" in low
-        or "-----begin" in low
-        or "identified" in low
         or "curl" in low
-        or "headers" in low
-        or "kennwort" in low
         or "command # " in low
         or "parameters: " in low
-        or ((' "' in low or " '" in low or ' \\"' in low or "failing row" in low) and is_of_a_server(low))
+        or (
+            ("=" in low or "'" in low or '"' in low)
+            and ("sess" in low or "headers" in low or "identified" in low or ":\\/" in low or may_quote(low))
+        )
     ):
         text = _thoroughly(text, values=values, is_cut=is_cut)
     return text if _more is None else _more.sub(HIDDEN, text)
@@ -174,7 +172,7 @@ def _thoroughly(text: str, *, values: bool, is_cut: bool) -> str:
     if values:
         text = hide_quoted(text, low)
     text = hide_tokens(text, low, is_cut=is_cut)
-    if "://" in text:
+    if "://" in text or ":\\/" in text:
         text = hide_credentials(text, lower(text), is_cut=is_cut)
     if "%" in text:
         text = hide_encoded_credentials(text)

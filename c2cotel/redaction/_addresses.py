@@ -10,6 +10,9 @@ from c2cotel.redaction._names import is_secret
 _RUN = re.compile(r"""\s|["'`](?=[\s,;:)\}\]>\\]|\Z)|\\{1,15}["']|\Z""")
 """Where an address ends in free text."""
 
+_MARK = re.compile(r":\\?/\\?/")
+"""What follows the scheme; in JSON, slashes may have backslashes."""
+
 _AUTHORITY = re.compile(r"[/?#\\]|\Z")
 _SCHEME = "abcdefghijklmnopqrstuvwxyz0123456789+.-"
 _WEB = frozenset({"http", "https", "ws", "wss"})
@@ -53,15 +56,15 @@ def hide_credentials(text: str, low: str, *, is_cut: bool) -> str:
     """
     parts: list[str] = []
     done = run_end = last_at = 0
-    mark = low.find("://")
-    while mark >= 0:
-        start = mark + 3
+    at = 0
+    while (mark := _MARK.search(low, at)) is not None:
+        start = mark.end()
         if start > run_end:
             run = _RUN.search(text, start)
             assert run is not None
             run_end = run.start()
             last_at = text.rfind("@", start, run_end)
-        end, shown = _hidden(text, _scheme(low, mark), start, run_end, last_at)
+        end, shown = _hidden(text, _scheme(low, mark.start()), start, run_end, last_at)
         if is_cut and shown is None and run_end == len(text) and _may_be_cut(text, start, run_end):
             end, shown = run_end, HIDDEN
         if shown is not None:
@@ -69,7 +72,7 @@ def hide_credentials(text: str, low: str, *, is_cut: bool) -> str:
             done = start = end
             if len(parts) >= 2 * MOST_SECRETS:
                 return "".join([*parts, HIDDEN])
-        mark = low.find("://", start)
+        at = start
     return "".join([*parts, text[done:]]) if parts else text
 
 

@@ -16,6 +16,7 @@ MOST_SECRETS = 1_000
 """Secrets of one text; what follows them is hidden whole, for no text of use has more."""
 
 _QUOTE = re.compile(r"""(?:[bBuUrRfFeEnNxX]{1,2}|@)?(?P<quote>\\{0,15}["'`])""")
+_ENTITY = re.compile(r"&(?:quot|#3[49]|#x2[27]);", re.IGNORECASE)
 _BRACKET = re.compile(r"""(?:[A-Za-z_][\w.]{0,60}\((?=(?:\w{1,40}=)?[bBuUrR]{0,2}["'\[({]))|[\[({]""")
 _IN_BRACKETS = re.compile(r"""[\[\](){}]|(?<!\\)\\{0,15}["']""")
 _MOST_BRACKETS = 2_000
@@ -83,6 +84,10 @@ class Text:
         opening = _QUOTE.match(self.text, at)
         if opening is not None:
             return self._quoted(opening)
+        entity = _ENTITY.match(self.text, at)
+        if entity is not None:
+            end = self.text.find(entity[0], entity.end())
+            return Extent(entity.end(), end if end >= 0 else len(self.text), HIDDEN)
         bracket = _BRACKET.match(self.text, at)
         if bracket is not None:
             return Extent(at, self.balanced(bracket.end()), quote + HIDDEN + quote)

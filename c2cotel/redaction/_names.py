@@ -19,7 +19,7 @@ _KEYS = (
     "api|app|access|account|auth|client|consumer|encrypt|encryption|functions|license|master|private|secret|"
     "service|shared|signing|ssh|storage|subscription"
 )
-_STRONG = re.compile(r"secret|passw(?:or)?[dt]|pass_?phrase|passcode|pwd|mot_?de_?passe|kennwort")
+_STRONG = re.compile(r"secret|passw(?:or)?[dt]|pass_?phrase|passcode|pwd|mot_?de_?passe")
 """Whatever begins with a name of these is secret, unless the rest says what else it is."""
 
 _WEAK = re.compile(

@@ -10,13 +10,13 @@ from c2cotel.redaction._extents import HIDDEN, MOST_SECRETS, Extent, Text, lower
 from c2cotel.redaction._names import COUNTED, HEADER, kind_of
 
 _LETTER = r"%(?:25){0,3}(?:4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a])"
-_SIGN = "(?:secret|pass|pwd|pw|token|sig|key|auth|cookie|sess|headers|mot|kennwort|%(?<!%[0-9a-f][0-9a-f]%))"
+_SIGN = "(?:secret|pass|pwd|pw|token|sig|key|auth|cookie|sess|headers|mot|%(?<!%[0-9a-f][0-9a-f]%))"
 """What stands in every name of a secret. Only letters here: the engine looks for those fast."""
 
 # The lookahead with its repetition is what other engines write as an atomic group: the rest of a name is read once.
 _NAME = rf"""{_SIGN}(?=(?P<rest>[\w.-]{{0,60}}
     (?:(?:{_LETTER}|%(?:25){{0,3}}(?:5f|2[de]|3\d))[\w.-]{{0,60}}){{0,20}}))(?P=rest)"""
-_CLOSING = r"""(?P<quote>\\{0,15}["'`]|%(?:25){0,3}2[27])?(?:[\])]|%(?:25){0,3}5d){0,3}
+_CLOSING = r"""(?P<quote>\\{0,15}["'`]|&(?:quot|\#3[49]|\#x2[27]);|%(?:25){0,3}2[27])?(?:[\])]|%(?:25){0,3}5d){0,3}
     (?:::[a-z_]\w{0,30}(?:[ ]varying)?(?:\(\d{1,5}\))?)?"""
 _FOLLOWING = r"""(?:
      (?P<equals>\s*(?:=>|:=|[=!~<>]?=~?|<>|:(?!:|//)))
@@ -45,6 +45,7 @@ _NAMED = re.compile(r"""\b(?:name|id)\s?=\s?["']\Z""")
 _KEYED = re.compile(r"""["'](?:name|key)\\{0,15}["']\s?:\s?\\{0,15}["']\Z""")
 _SOURCE = re.compile(r'(?:\A|\n)[ |]*File "[^"\n]{1,200}", line \d+[^\n]{0,100}\n[^\n]*\Z')
 _EXPRESSION = re.compile(r"[ \t]*(?![bBrRuUfF]{0,2}[\"'])[A-Za-z_\[({]")
+_KEY_WORDS = ("api ", "secret ", "access ", "private ")
 _ENDS = {"(": ")", "[": "]"}
 
 
@@ -142,6 +143,8 @@ def _extent(values: Text, low: str, match: re.Match[str], done: int) -> Extent |
     before = low[max(done, match.start() - 64) : match.start()]
     start = match.start() - len(before) + len(before.rstrip(_IN_NAMES))
     name = low[start : match.end("rest")]
+    if name == "key" and low.endswith(_KEY_WORDS, max(0, start - 8), start):
+        name = "api_key"
     kind = kind_of(name)
     follows = match.lastgroup or ""
     if kind is None and not (name.endswith("auth") and follows == "equals"):

@@ -45,6 +45,7 @@ SAMPLES = [
     Sample("'password' => 'hunter2', 'user' => 'bob'", stays=("bob",)),
     Sample("user[password]=hunter2&user[name]=bob", stays=("bob",)),
     Sample("requests.get(url, auth=('bob', 'hunter2'), timeout=3)", stays=("timeout=3",)),
+    Sample("&quot;password&quot;: &quot;hunter2&quot;, &quot;user&quot;: &quot;bob&quot;", stays=("bob",)),
     # lines of configuration
     Sample("password: hunter2\nuser: bob", stays=("user: bob",)),
     Sample("password = hunter2\nuser = bob", stays=("user = bob",)),
@@ -86,6 +87,7 @@ SAMPLES = [
     Sample("Set-Cookie: c2c_session=hunter2; Path=/; HttpOnly\nHost: bob", stays=("Host: bob",)),
     Sample("c2c_session=hunter2"),
     Sample("X-API-Key: hunter2\nHost: bob", stays=("Host: bob",)),
+    Sample("Invalid API key: hunter2", stays=("Invalid API key",)),
     Sample("refused: Bearer hunter2", stays=("refused",)),
     Sample(f"expired: {_JWT} of bob", (_JWT, "SflKxwRJSMeKKF2QT4", "eyJzdWIi"), ("expired", "of bob")),
     Sample(f"key:\n{_PEM}\nbob", ("MIIBVQ", "kqhkiG9"), ("bob",)),
@@ -120,6 +122,7 @@ SAMPLES = [
     Sample("http://bob:hun/ter2@host/a", ("hun", "ter2"), ("bob", "host/a")),
     Sample(f"https://{'9aF0' * 8}@sentry.example/1", ("9aF0",), ("sentry.example/1",)),
     Sample("/x?next=postgresql%3A%2F%2Fbob%3Ahunter2%40host%2Fdb", stays=("bob", "host")),
+    Sample('{"url": "https:\\/\\/bob:hunter2@host\\/a"}', stays=("bob", "host")),
     # SQL
     Sample("ALTER ROLE app1 PASSWORD 'hunter2'", stays=("ALTER ROLE app1",)),
     Sample("CREATE USER bob IDENTIFIED BY 'hunter2'", stays=("CREATE USER bob",)),
@@ -135,7 +138,10 @@ SAMPLES = [
     Sample("Command # 1 (SET k hunter2) hunter2) of pipeline caused error: x", stays=("caused error: x",)),
     Sample("unknown command 'JSON.SET', with args beginning with: 'user:7' '$' 'hunter2' ", stays=("JSON.SET",)),
     Sample("DETAIL:  Key (email)=(hunter2@x) already exists.", stays=("Key (email)", "already exists.")),
-    Sample("DETAIL:  Failing row contains (1, hunter2, null).", stays=("Failing row",)),
+    Sample(
+        'null value in column "a"\nDETAIL:  Failing row contains (1, hunter2, null).',
+        stays=("Failing row", 'column "a"'),
+    ),
     Sample('invalid input syntax for type integer: "hunter2"', stays=("type integer",)),
     Sample('invalid input value for enum mood: "hunter2"', stays=("enum mood",)),
     Sample('value "hunter2" is out of range for type integer', stays=("out of range",)),

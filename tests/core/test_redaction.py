@@ -299,10 +299,17 @@ def test_any_text_is_redacted_once_and_for_all(text: str) -> None:
 
 _NAMES = st.sampled_from(["password", "api_key", "Authorization", "client_secret", "Set-Cookie"])
 _LEAVES = st.just(f"zz{SECRET}zz") | st.just(f"{SECRET} {SECRET}") | st.just(f"{SECRET}'\"{SECRET}")
-_SECRETS = st.recursive(_LEAVES, lambda inner: st.lists(inner, min_size=1) | st.dictionaries(st.text("ab"), inner))
+_SECRETS = st.recursive(
+    _LEAVES,
+    lambda inner: (
+        st.lists(inner, min_size=1, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
 _STRUCTURES = st.recursive(
     st.dictionaries(_NAMES, _SECRETS, min_size=1),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3),
+    max_leaves=6,
 )
 
 
