@@ -38,6 +38,8 @@ LONGEST = 100_000
 _MARGIN = 512
 """Characters after a cut that are looked at, so that it splits no secret."""
 
+_MOST_ROUNDS = 4
+
 _more: re.Pattern[str] | None = None
 
 
@@ -168,16 +170,21 @@ def _redacted(text: str, *, values: bool, is_cut: bool) -> str:
 
 
 def _thoroughly(text: str, *, values: bool, is_cut: bool) -> str:
-    low = lower(text)
-    if values:
-        text = hide_quoted(text, low)
-    text = hide_tokens(text, low, is_cut=is_cut)
-    if "://" in text or ":\\/" in text:
-        text = hide_credentials(text, lower(text), is_cut=is_cut)
-    if "%" in text:
-        text = hide_encoded_credentials(text)
-    text = hide_pairs(text, lower(text))
-    return hide_options(text, lower(text))
+    """The text redacted until nothing changes: what one rule leaves may be what another one hides."""
+    for _ in range(_MOST_ROUNDS):
+        before = text
+        if values:
+            text = hide_quoted(text, lower(text))
+        text = hide_tokens(text, lower(text), is_cut=is_cut)
+        if "://" in text or ":\\/" in text:
+            text = hide_credentials(text, lower(text), is_cut=is_cut)
+        if "%" in text:
+            text = hide_encoded_credentials(text)
+        text = hide_pairs(text, lower(text))
+        text = hide_options(text, lower(text))
+        if text == before:
+            break
+    return text
 
 
 def _of_value(text: str) -> str:

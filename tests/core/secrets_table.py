@@ -91,6 +91,7 @@ SAMPLES = [
     Sample("refused: Bearer hunter2", stays=("refused",)),
     Sample(f"expired: {_JWT} of bob", (_JWT, "SflKxwRJSMeKKF2QT4", "eyJzdWIi"), ("expired", "of bob")),
     Sample(f"key:\n{_PEM}\nbob", ("MIIBVQ", "kqhkiG9"), ("bob",)),
+    Sample(f"[parameters: ('hunter2', 'hunter2')]\n{_PEM}\nbob", (SECRET, "MIIBVQ", "kqhkiG9"), ("bob",)),
     Sample(f"cut off: {_PEM[:50]}", ("MIIBVQ",), ("cut off",)),
     # parameters
     Sample("GET /x?secret=hunter2&y=1 HTTP/1.1", stays=("y=1", "HTTP/1.1")),
