@@ -192,25 +192,8 @@ class _Filter:
             ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
             changed.setdefault("contexts", {})["trace"] = {"type": "trace", **ids}
             changed.setdefault("tags", {})["trace_id"] = ids["trace_id"]
-        hidden: Event = _hidden(changed)
+        hidden: Event = redaction.value(changed)
         return hidden
-
-
-def _hidden(value: Any) -> Any:
-    if isinstance(value, str):
-        return redaction.quickly(value)
-    if isinstance(value, dict):
-        return {name: _of_name(name, inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_hidden(inner) for inner in value]
-    return value
-
-
-def _of_name(name: Any, value: Any) -> Any:
-    """A variable or a header; Sentry's own list knows a few names alone."""
-    if isinstance(value, str) and isinstance(name, str) and redaction.is_secret(name):
-        return redaction.HIDDEN
-    return _hidden(value)
 
 
 def _capture(error: BaseException) -> None:

@@ -57,7 +57,7 @@ class Report:
 def shown(name: str, value: str) -> str:
     """The value of a setting without what is secret in it."""
     upper = name.upper()
-    if upper.endswith(("SECRET", "_HEADERS", "PASSWORD", "TOKEN")):
+    if upper.endswith("_HEADERS") or redaction.is_secret(name):
         return redaction.HIDDEN
     # The user of a DSN is its key.
     text = _USER.sub(redaction.HIDDEN, value) if "SENTRY" in upper else value

@@ -35,7 +35,7 @@ class _ErrorsHidden(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
             record.args = tuple(
-                redaction.quickly(argument) if isinstance(argument, str) else argument for argument in record.args
+                redaction.anywhere(argument) if isinstance(argument, str) else argument for argument in record.args
             )
         record.exc_text = stack_of(record)
         return True

@@ -23,7 +23,6 @@ from c2cotel import redaction
 from c2cotel.delivery.batches import BatchChannel
 from c2cotel.logs.record import error_of, extras_of, message_of, origin_of, stack_of
 from c2cotel.otel.sdk_private import is_suppressed
-from c2cotel.tracing.child import message_of as text_of
 from c2cotel.tracing.child import qualified_name
 
 _logger = logging.getLogger(__name__)
@@ -80,7 +79,7 @@ def note(record: logging.LogRecord) -> NotedRecord:
         record.created,
         message_of(record),
         (record.pathname, record.lineno, record.funcName, record.threadName),
-        None if error is None else (qualified_name(error), redaction.quickly(text_of(error))),
+        None if error is None else (qualified_name(error), redaction.error_text(error)),
         stack_of(record),
         extras_of(record),
         request,

@@ -87,7 +87,7 @@ def line_of(record: logging.LogRecord) -> bytes:
         message = message_of(record)
         line = b'{"msg":' + _dumps(message)
         if record.exc_info or record.exc_text or record.stack_info:
-            caller = redaction.quickly(record.stack_info) if record.stack_info else None
+            caller = redaction.anywhere(record.stack_info) if record.stack_info else None
             more = [part for part in (stack_of(record), caller) if part]
             line += b',"full_message":' + _dumps("\n".join([message, *more])) if more else b""
         line += _place(record) + b',"timestamp":' + orjson.dumps(record.created)

@@ -28,6 +28,7 @@ _BARE_RECORD = vars(logging.LogRecord("", 0, "", 0, "", (), None))
 _WITHOUT_EXTRAS = len(_BARE_RECORD) + 1
 _STANDARD = frozenset(_BARE_RECORD) | {"message", "asctime", "taskName", _ORIGIN}
 _NOTHING: dict[str, Any] = {}
+_CONTAINERS = (dict, list, tuple, set, frozenset)
 
 
 class RequestFields(dict[str, Any]):
@@ -65,10 +66,10 @@ def syslog_level(levelno: int) -> int:
 def message_of(record: logging.LogRecord) -> str:
     """The message, secrets hidden; it never raises."""
     try:
-        return redaction.quickly(record.getMessage())
+        return redaction.cut(record.getMessage())
     except Exception as error:  # noqa: BLE001  # a log call with wrong arguments must not stop the application
         shown = f"{as_plain(record.msg)} {as_plain(record.args)} [cannot be formatted: {type(error).__name__}]"
-        return redaction.quickly(shown)
+        return redaction.anywhere(shown)
 
 
 def note_origins() -> Callable[[], None]:
@@ -119,8 +120,9 @@ def stack_of(record: logging.LogRecord) -> str | None:
     error = error_of(record)
     if error is not None:
         lines = traceback.format_exception(type(error), error, error.__traceback__)
-        return redaction.quickly("".join(lines).rstrip("\n"))
-    return redaction.quickly(record.exc_text) if isinstance(record.exc_text, str) and record.exc_text else None
+        # The end of a stack tells most.
+        return redaction.anywhere("".join(lines)[-redaction.LONGEST :].rstrip("\n"))
+    return redaction.anywhere(record.exc_text) if isinstance(record.exc_text, str) and record.exc_text else None
 
 
 def extras_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -128,11 +130,11 @@ def extras_of(record: logging.LogRecord) -> dict[str, Any]:
     fields = vars(record)
     if (len(fields) == _WITHOUT_EXTRAS and _ORIGIN in fields) or fields.keys() <= _STANDARD:
         return _NOTHING
-    extras = {str(name): as_plain(value) for name, value in fields.items() if name not in _STANDARD}
-    for name, value in extras.items():
-        if isinstance(value, str) and redaction.is_secret(name):
-            extras[name] = redaction.HIDDEN
-    return extras
+    return {
+        str(name): redaction.HIDDEN if value is not None and redaction.is_secret(str(name)) else as_plain(value)
+        for name, value in fields.items()
+        if name not in _STANDARD
+    }
 
 
 def request_fields() -> RequestFields:
@@ -188,7 +190,7 @@ def _is_address(text: str) -> bool:
 
 def _path(request: Any) -> str:
     try:
-        return redaction.quickly(request.path)
+        return redaction.anywhere(request.path)
     except UnicodeDecodeError:
         return redaction.path(request.environ)
 
@@ -199,10 +201,12 @@ def as_plain(value: Any) -> Any:
     A member of an enumeration of strings is its value, whatever it stands beside.
     """
     if isinstance(value, str):
-        return redaction.quickly(value if value.__class__ is str else str.__str__(value))
+        return redaction.cut(value if value.__class__ is str else str.__str__(value))
     if isinstance(value, (bool, int, float)):
         return value
     try:
-        return redaction.quickly(str(value))
+        # A container by the one recursion: its texts are looked at one by one, and its names.
+        text = str(redaction.value(value)) if isinstance(value, _CONTAINERS) else str(value)
+        return redaction.cut(text)
     except Exception as error:  # noqa: BLE001  # any object may be logged
         return f"[{type(value).__name__} has no text: {error!r}]"

@@ -27,8 +27,8 @@ def record_error(span: trace.Span, error: BaseException, *, failed: bool = True)
         "exception",
         {
             "exception.type": qualified_name(error),
-            "exception.message": redaction.anywhere(message_of(error)),
-            "exception.stacktrace": redaction.anywhere(stack),
+            "exception.message": redaction.error_text(error),
+            "exception.stacktrace": redaction.anywhere(stack[-redaction.LONGEST :]),
             "exception.escaped": "False",
         },
     )

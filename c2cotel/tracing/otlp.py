@@ -26,7 +26,7 @@ from c2cotel import redaction
 from c2cotel.delivery.once import Once
 from c2cotel.tracing._parts import SpanParts, parts_of
 from c2cotel.tracing._span import Span
-from c2cotel.tracing.redact import hide_secrets, may_hold_secrets
+from c2cotel.tracing.redact import hide_secrets
 
 _logger = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class SpanEncoder:
         return b"".join(pieces)
 
     def _name(self, name: str) -> bytes:
-        hidden = redaction.anywhere(name) if may_hold_secrets(name) else name
+        hidden = redaction.anywhere(name)
         encoded = _field(0x2A, hidden.encode("utf-8", "replace"))
         if len(self._names) >= _MOST_PAIRS:
             self._names.clear()
@@ -143,7 +143,9 @@ class SpanEncoder:
 
     def _pair(self, name: str, value: Any) -> bytes:
         """A `KeyValue` (field 9)."""
-        hidden = redaction.anywhere(value) if may_hold_secrets(value) else value
+        hidden = value
+        if value.__class__ is str:
+            hidden = redaction.HIDDEN if redaction.is_secret(name) else redaction.anywhere(value)
         encoded = _field(0x4A, KeyValue(key=name, value=_SIMPLE[hidden.__class__](hidden)).SerializeToString())
         if len(self._pairs) >= _MOST_PAIRS:
             self._pairs.clear()

@@ -17,17 +17,17 @@ def hide_secrets(span: ReadableSpan) -> ReadableSpan:
     """The span without secrets."""
     description = span.status.description
     attributes = span.attributes or {}
-    hidden = {name: hidden_value(value) for name, value in attributes.items() if may_hold_secrets(value)}
-    changed = any(attributes[name] != value for name, value in hidden.items())
-    if not (description or span.events or span.links or changed or may_hold_secrets(span.name)):
+    hidden = redaction.value(dict(attributes))
+    name = redaction.anywhere(span.name)
+    if not (description or span.events or span.links or hidden != attributes or name != span.name):
         return span
     status = Status(span.status.status_code, redaction.anywhere(description)) if description else span.status
     return ReadableSpan(
-        name=redaction.anywhere(span.name),
+        name=name,
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes=_counted({**attributes, **hidden}, span.dropped_attributes),
+        attributes=_counted(hidden, span.dropped_attributes),
         events=_listed(map(_hidden_event, span.events), span.dropped_events),
         links=_listed(map(_hidden_link, span.links), span.dropped_links),
         kind=span.kind,
@@ -36,27 +36,6 @@ def hide_secrets(span: ReadableSpan) -> ReadableSpan:
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
-
-
-def may_hold_secrets(value: object) -> bool:
-    """A quick look before the thorough one: a secret has a name, or stands in a URL."""
-    if isinstance(value, str):
-        return "=" in value or ":" in value or redaction.rules() is not None
-    return isinstance(value, (bytes, list, tuple, Mapping))
-
-
-def hidden_value(value: Any) -> Any:
-    """The value of an attribute, the texts in it without secrets."""
-    if isinstance(value, str):
-        return redaction.anywhere(value)
-    if isinstance(value, bytes):
-        return redaction.anywhere(value.decode("latin-1")).encode("latin-1", "replace")
-    if isinstance(value, Mapping):
-        return {
-            name: redaction.HIDDEN if isinstance(inner, str) and redaction.is_secret(name) else hidden_value(inner)
-            for name, inner in value.items()
-        }
-    return tuple(map(hidden_value, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _hidden_event(event: Event) -> Event:
@@ -68,8 +47,7 @@ def _hidden_link(link: Link) -> Link:
 
 
 def _hidden_attributes(of: Event | Link) -> BoundedAttributes:
-    hidden = {name: hidden_value(value) for name, value in (of.attributes or {}).items()}
-    return _counted(hidden, of.dropped_attributes)
+    return _counted(redaction.value(dict(of.attributes or {})), of.dropped_attributes)
 
 
 def _counted(attributes: Mapping[str, Any], dropped: int) -> BoundedAttributes:

@@ -69,7 +69,7 @@ def text_of(error: BaseException, *, all_of_it: bool = False) -> str:
         text = ""
     if not all_of_it:
         text = without_statement(_without_values(error) or text)
-    text = redaction.anywhere(text, values=not all_of_it)[:_LONGEST]
+    text = redaction.cut(text, _LONGEST, values=not all_of_it)
     return text or getattr(error, "title", None) or type(error).__name__
 
 
@@ -81,8 +81,10 @@ def without_statement(text: str) -> str:
 
 def stack_trace(error: BaseException, *, values: bool) -> str:
     """The stack trace, passwords hidden; with `values`, those of a failed statement stay."""
-    lines = traceback.format_exception(type(error), error, error.__traceback__)
-    return redaction.anywhere("".join(lines)[-_LONGEST_TRACE:].rstrip("\n"), values=not values)
+    stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    if len(stack) > _LONGEST_TRACE:  # from the start of a line, or the cut might split a secret
+        stack = stack[stack.find("\n", len(stack) - _LONGEST_TRACE) + 1 :]
+    return redaction.anywhere(stack.rstrip("\n"), values=not values)
 
 
 def in_one_line(text: str) -> str:

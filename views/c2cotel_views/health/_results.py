@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote_plus
 
 from c2cotel import redaction
 from c2cotel_views._error_kinds import without_statement
@@ -70,8 +69,7 @@ def message_of(error: BaseException) -> str:
 
 
 def _member(name: str, value: Any, depth: int) -> Any:
-    named = f"{quote_plus(name)}=x"
-    return as_json(value, depth + 1) if redaction.query(named) == named else redaction.HIDDEN
+    return redaction.HIDDEN if redaction.is_secret(name) else as_json(value, depth + 1)
 
 
 def _key(name: Any) -> str:
@@ -80,4 +78,4 @@ def _key(name: Any) -> str:
 
 def _text(value: Any) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return redaction.anywhere(without_statement(text.encode("utf-8", "replace").decode()))
+    return redaction.cut(without_statement(text.encode("utf-8", "replace").decode()))
