@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import selectors
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -25,15 +23,13 @@ from c2cotel.delivery.guard import Guard
 from c2cotel.delivery.lines import Lines
 from c2cotel.host.directory import StateFolder
 from c2cotel.host.process import is_alive, own_name
+from c2cotel.host.sockets import PendingCall, is_ours, read_line, reply, short_address
 
 _logger = logging.getLogger(__name__)
 
 _FOLDER = "calls"
-_LARGEST = 64 * 1024 * 1024
-"""Bytes of a message, such as the totals of a large process."""
 _FOR_THE_SILENT = 0.2
 """Seconds for which a process that was silent at the last call is waited for, once all others have answered."""
-_CREDENTIALS = struct.Struct("3i")
 
 Answer = Callable[[str, Mapping[str, Any]], list[Any]]
 
@@ -144,7 +140,7 @@ class HostCalls:
         self._path = folder / f"{self._own_name}.sock"
         self._unlink()
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with _short(self._path) as address:
+        with short_address(self._path) as address:
             listening.bind(address)
         self._path.chmod(0o600)
         listening.listen(64)
@@ -168,7 +164,7 @@ class HostCalls:
                 time.sleep(0.1)  # such as too many open files
                 continue
             with self._guard:
-                if _is_ours(connection):
+                if is_ours(connection):
                     connection.settimeout(5)
                     self._hear(connection)
                 else:
@@ -176,41 +172,41 @@ class HostCalls:
 
     def _hear(self, connection: socket.socket) -> None:
         try:
-            channel, params, wanted = _call(json.loads(_line(connection)))
+            channel, params, wanted = _call(json.loads(read_line(connection)))
         except Exception:
             connection.close()
             raise
         if not self._serves(channel):
-            _reply(connection, [])
+            reply(connection, [])
         elif not self._lines.put(channel, (connection, channel, params, wanted)):
-            _reply(connection, [None])
+            reply(connection, [None])
 
     def _work(self, call: tuple[socket.socket, str, Mapping[str, Any], bool]) -> None:
         connection, channel, params, wanted = call
         try:
             answers = self._answer(channel, params)
         except BaseException:
-            _reply(connection, [None])
+            reply(connection, [None])
             raise
         if wanted:
-            _reply(connection, answers)
+            reply(connection, answers)
         else:
             connection.close()
 
-    def _send(self, path: Path, line: bytes) -> _Call | None:
+    def _send(self, path: Path, line: bytes) -> PendingCall | None:
         name = path.stem
         if name == self._own_name:
             return None
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(1)
         try:
-            with _short(path) as address:
+            with short_address(path) as address:
                 connection.connect(address)
-            if not _is_ours(connection):
+            if not is_ours(connection):
                 raise PermissionError("the socket belongs to another user")
             connection.sendall(line)
             connection.setblocking(False)
-            return _Call(name, connection)
+            return PendingCall(name, connection)
         except OSError:
             connection.close()
             if not is_alive(name):
@@ -219,16 +215,16 @@ class HostCalls:
                 except OSError:
                     return None
                 return None
-            return _Call(name, connection, failed=True)
+            return PendingCall(name, connection, failed=True)
 
-    def _collect(self, calls: list[_Call], deadline: float, timeout: float) -> Replies:
+    def _collect(self, calls: list[PendingCall], deadline: float, timeout: float) -> Replies:
         replies = Replies()
         with selectors.DefaultSelector() as selector:
             for call in calls:
                 if not call.failed:
                     selector.register(call.connection, selectors.EVENT_READ, call)
             while selector.get_map():
-                waiting: list[_Call] = [key.data for key in selector.get_map().values()]
+                waiting: list[PendingCall] = [key.data for key in selector.get_map().values()]
                 if all(call.name in self._silent for call in waiting):
                     deadline = min(deadline, time.monotonic() + _FOR_THE_SILENT)
                 events = selector.select(max(0.0, deadline - time.monotonic()))
@@ -264,73 +260,3 @@ def _call(message: Any) -> tuple[str, dict[str, Any], bool]:
     if not isinstance(channel, str) or not isinstance(params, dict):
         raise TypeError("expected a channel and its parameters")
     return channel, params, bool(message["answers"])
-
-
-class _Call:
-    """A call that waits for its answer."""
-
-    def __init__(self, name: str, connection: socket.socket, *, failed: bool = False) -> None:
-        self.name = name
-        self.connection = connection
-        self.failed = failed
-        self.answers: list[Any] | None = None
-        self._received = bytearray()
-
-    def read(self) -> bool:
-        """Take what has arrived; returns whether that was all."""
-        try:
-            piece = self.connection.recv(65_536)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        self._received += piece
-        if piece and len(self._received) <= _LARGEST:
-            return False
-        try:
-            answers = json.loads(self._received)
-        except (ValueError, RecursionError):
-            return True
-        if isinstance(answers, list):
-            self.answers = answers
-        return True
-
-
-class _short:  # noqa: N801  # used as a statement
-    """A path that fits into a socket's address, which has room for 108 bytes: below the descriptor of its folder."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> str:
-        self._folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
-        return f"/proc/self/fd/{self._folder}/{self._path.name}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._folder)
-
-
-def _is_ours(connection: socket.socket) -> bool:
-    """Whether the process at the other end runs as our user, or as root."""
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return _CREDENTIALS.unpack(raw)[1] in (os.getuid(), 0)
-
-
-def _line(connection: socket.socket) -> bytes:
-    received = bytearray()
-    while not received.endswith(b"\n"):
-        piece = connection.recv(65_536)
-        if not piece or len(received) > _LARGEST:
-            break
-        received += piece
-    return bytes(received)
-
-
-def _reply(connection: socket.socket, answers: list[Any]) -> None:
-    """Answer and hang up; a caller that is gone is none of our business."""
-    with connection:
-        try:
-            connection.settimeout(5)
-            connection.sendall(json.dumps(answers, default=str).encode())
-        except OSError:
-            return

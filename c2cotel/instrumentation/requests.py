@@ -190,6 +190,8 @@ def _spans(telemetry: Telemetry) -> Callable[[], None]:
             request.headers = CaseInsensitiveDict(headers)
         return traced(self, request, **options)
 
+    # Whoever takes contrib's instrumentation out finds what it looks for, and takes ours out with it.
+    vars(send).update({**vars(traced), "__wrapped__": getattr(traced, "__wrapped__", traced)})
     Session.send = send  # type: ignore[method-assign]  # contrib has no hook before it
 
     def undo() -> None:

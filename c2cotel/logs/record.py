@@ -66,7 +66,7 @@ def syslog_level(levelno: int) -> int:
 def message_of(record: logging.LogRecord) -> str:
     """The message, secrets hidden; it never raises."""
     try:
-        return redaction.cut(record.getMessage())
+        return _limited(record.getMessage())
     except Exception as error:  # noqa: BLE001  # a log call with wrong arguments must not stop the application
         shown = f"{as_plain(record.msg)} {as_plain(record.args)} [cannot be formatted: {type(error).__name__}]"
         return redaction.anywhere(shown)
@@ -195,18 +195,25 @@ def _path(request: Any) -> str:
         return redaction.path(request.environ)
 
 
+def _limited(text: str) -> str:
+    """A text without secrets, cut where it is longer than anybody reads; the cut comes first, or it would cost most."""
+    if len(text) <= redaction.LONGEST:
+        return redaction.anywhere(text)
+    return f"{redaction.cut(text)} [{len(text) - redaction.LONGEST} characters more]"
+
+
 def as_plain(value: Any) -> Any:
     """Strings, numbers and booleans as they are; anything else as text, so that an index never sees an object.
 
     A member of an enumeration of strings is its value, whatever it stands beside.
     """
     if isinstance(value, str):
-        return redaction.cut(value if value.__class__ is str else str.__str__(value))
+        return _limited(value if value.__class__ is str else str.__str__(value))
     if isinstance(value, (bool, int, float)):
         return value
     try:
         # A container by the one recursion: its texts are looked at one by one, and its names.
         text = str(redaction.value(value)) if isinstance(value, _CONTAINERS) else str(value)
-        return redaction.cut(text)
+        return _limited(text)
     except Exception as error:  # noqa: BLE001  # any object may be logged
         return f"[{type(value).__name__} has no text: {error!r}]"

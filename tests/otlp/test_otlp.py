@@ -166,7 +166,6 @@ def test_hiding_secrets_keeps_the_number_of_what_did_not_fit_in() -> None:
 
 
 def test_a_pattern_that_is_hidden_later_hides_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_more", None)
     taken: list[Span] = []
 
     class Late(LateSpanProcessor):
@@ -186,7 +185,6 @@ def test_a_pattern_that_is_hidden_later_hides_what_was_remembered(monkeypatch: p
 
 
 def test_a_pattern_hides_texts_that_no_rule_of_ours_would_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_more", None)
     redaction.hide(r"\d{4}-\d{4}")
     span = TracerProvider().get_tracer("x").start_span("pay 1234-5678", attributes={"card": "1234-5678"})
     span.end()

@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 from pyramid.httpexceptions import HTTPException
+from pyramid.interfaces import IRoutesMapper
 from pyramid.request import Request
 from pyramid.response import Response
 from webob.cookies import SignedSerializer
@@ -124,6 +125,8 @@ def login_address(request: Request) -> str | None:
     if request.method != "GET" or not settings.base_path or not settings.secret:
         return None
     if "text/html" not in request.headers.get("Accept", ""):
+        return None
+    if request.registry.getUtility(IRoutesMapper).get_route("c2c_index_slash") is None:
         return None
     return request.route_url("c2c_index_slash", _query={BACK: request.path_qs.removeprefix(request.script_name)})
 

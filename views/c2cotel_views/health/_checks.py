@@ -163,19 +163,19 @@ class Checks:
         for check in chosen:
             if check.alone and time.monotonic() < deadline:
                 runs[check.name] = run = check.start(request, self._tracer)
-                _wait(run, deadline)
+                self._wait(run, deadline)
         report: dict[str, dict[str, Any]] = {"successes": {}, "failures": {}}
         for check in chosen:
-            run = runs.get(check.name)
-            if run is None:
+            reached = runs.get(check.name)
+            if reached is None:
                 entry: dict[str, Any] = {
                     "message": f"Not reached: the checks before took all of {self.timeout:g} s",
                     "timing": 0.0,
                 }
-            elif _wait(run, deadline) and run.error is None:
-                entry = _success(run, frozenset() if details else check.private)
+            elif self._wait(reached, deadline) and reached.error is None:
+                entry = _success(reached, frozenset() if details else check.private)
             else:
-                entry = _failure(run, self.timeout, details=details)
+                entry = _failure(reached, self.timeout, details=details)
             failing = "message" in entry
             report["failures" if failing else "successes"][check.name] = entry
             _tell(check, entry, failing=failing)
@@ -187,10 +187,9 @@ class Checks:
             if check.failing is not None:
                 yield Observation(_GAUGE, "1", {_NAME: check.name}, int(not check.failing))
 
-
-def _wait(run: Run, deadline: float) -> bool:
-    """Wait for a run, until the deadline of the whole report; returns whether it ended."""
-    return run.done.wait(max(0.0, deadline - time.monotonic()))
+    def _wait(self, run: Run, deadline: float) -> bool:
+        """Wait until a run or its time ends, or that of the report; returns whether the run ended."""
+        return run.done.wait(max(0.0, min(deadline, run.started + self.timeout) - time.monotonic()))
 
 
 def _success(run: Run, hidden: frozenset[str]) -> dict[str, Any]:
