@@ -52,6 +52,7 @@ class _ImportHooks:
 
 def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> Telemetry:
     """Turn on all that the settings ask for; see `c2cotel.setup`."""
+    _drop_empty_variables()
     settings = Settings(os.environ, None if config is None else config.registry.settings)
     for section in (*APPLICATION, *PROCESS):
         settings.section(section)
@@ -77,6 +78,12 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
         # Through include: a second call does nothing, and what the application registers itself wins.
         config.include(_include)
     return telemetry
+
+
+def _drop_empty_variables() -> None:
+    """Take empty variables of OpenTelemetry out of the environment: its SDK refuses some that count as unset."""
+    for name in [name for name, value in os.environ.items() if name.startswith("OTEL_") and not value]:
+        del os.environ[name]
 
 
 def _start(settings: Settings, service: Service, clock: Callable[[], float]) -> Telemetry:

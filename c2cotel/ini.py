@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import logging
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -36,10 +38,20 @@ def application(file: str | None = None) -> Any:
     name = file or path()
     loader, variables, text = _loader(name)
     _set_up_logging(name, loader, _of_logging(text, variables))
+    logging.captureWarnings(capture=True)
     try:
-        return loader.get_wsgi_app(None, variables)
+        made = loader.get_wsgi_app(None, variables)
     except configparser.Error as error:
         raise _explained(name, error) from None
+    _tell_ready()
+    return made
+
+
+def _tell_ready() -> None:
+    """Tell `c2cotel run` that the application could be made: a server that dies later is worth another start."""
+    if ready := os.environ.get("C2COTEL_READY_FILE"):
+        with suppress(OSError):
+            Path(ready).touch()
 
 
 def settings(file: str) -> tuple[dict[str, Any], str]:

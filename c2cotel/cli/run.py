@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,10 +17,15 @@ import click
 
 from c2cotel import ini
 from c2cotel.config.declare import Settings
-from c2cotel.config.settings import RunnerSettings
+from c2cotel.config.settings import APPLICATION, PROCESS, RunnerSettings
+from c2cotel.errors import SettingsError
 
-_PAUSE = 1.0
-"""Seconds between a server that died and the next one."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between a server that died and the next one: twice as many each time that it dies soon."""
+_HEALTHY = 60.0
+"""Seconds after which a server that dies has not died soon."""
+_READY = "C2COTEL_READY_FILE"
+"""The variable that tells a worker where to say that it is ready."""
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 # What gunicorn understands: reload, reopen logs, upgrade, more and fewer workers.
 _PASSED_ON = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH)
@@ -33,8 +39,8 @@ def command(ctx: click.Context, options: tuple[str, ...]) -> None:
 
     The ini is named by C2COTEL_CONFIG (or C2CWSGIUTILS_CONFIG), else it is /app/production.ini; it may use every
     environment variable as %(NAME)s. Options of gunicorn come from GUNICORN_PARAMS and from the command line, which
-    wins. A server that dies with an error is started again after a second; one that is told to end by TERM or INT ends,
-    after the requests it is answering.
+    wins. A server that dies with an error is started again, after a second at first and after 30 at most; one that
+    never became ready is not: it ends with its exit code. TERM and INT end it after the requests it is answering.
     """
     if find_spec("gunicorn") is None or find_spec("plaster_pastedeploy") is None:
         raise click.ClickException("gunicorn is not installed: expected pip install 'c2cotel[run]'")
@@ -46,8 +52,56 @@ def command(ctx: click.Context, options: tuple[str, ...]) -> None:
         from_environment = shlex.split(given)
     except ValueError as error:
         raise click.ClickException(f"GUNICORN_PARAMS={given!r}: expected options as in a shell ({error})") from None
-    gunicorn = [sys.executable, "-m", "gunicorn", *from_environment, *options, "c2cotel.ini:application()"]
+    check_settings(file)
+    arguments = with_one_bind(from_environment, list(options))
+    if not any(argument.startswith("--logger-class") for argument in arguments):
+        arguments = ["--logger-class", "c2cotel.cli.gunicorn_logger.IniLogger", *arguments]
+    gunicorn = [sys.executable, "-m", "gunicorn", *arguments, "c2cotel.ini:application()"]
     ctx.exit(_Supervisor(gunicorn).run())
+
+
+def check_settings(file: str) -> None:
+    """Refuse what can never work before anything is started.
+
+    Raises:
+        ClickException: the ini cannot be read, or a setting has a value that is not understood.
+    """
+    try:
+        options, _ = ini.settings(file)
+        settings = Settings(os.environ, options)
+        for section in (*APPLICATION, *PROCESS):
+            settings.section(section)
+    except (SettingsError, ImportError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def with_one_bind(from_environment: list[str], from_command_line: list[str]) -> list[str]:
+    """The options of gunicorn, which listens on every address that it is given.
+
+    Args:
+        from_environment: Options of `GUNICORN_PARAMS`, or the default ones.
+        from_command_line: Options of the command line; addresses there take the place of the others.
+    """
+    if any(_is_bind(option) for option in from_command_line):
+        from_environment = _without_bind(from_environment)
+    return [*from_environment, *from_command_line]
+
+
+def _is_bind(option: str) -> bool:
+    return option in ("-b", "--bind") or option.startswith("--bind=") or (option.startswith("-b") and len(option) > 2)  # noqa: PLR2004
+
+
+def _without_bind(options: list[str]) -> list[str]:
+    kept: list[str] = []
+    skip = False
+    for option in options:
+        if skip:
+            skip = False
+        elif option in ("-b", "--bind"):
+            skip = True
+        elif not _is_bind(option):
+            kept.append(option)
+    return kept
 
 
 class _Supervisor:
@@ -61,22 +115,38 @@ class _Supervisor:
         self._command = command
         self._ending = False
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = Path()
+        self._environment: dict[str, str] = {}
 
     def run(self) -> int:
         """Returns the exit code of the last one."""
         for number in (*_ENDING, *_PASSED_ON):
             signal.signal(number, self._pass_on)
+        with tempfile.TemporaryDirectory(prefix="c2cotel-run-") as folder:
+            self._ready = Path(folder) / "ready"
+            self._environment = {**os.environ, _READY: str(self._ready)}
+            return self._supervise()
+
+    def _supervise(self) -> int:
+        pause = _FIRST_PAUSE
         while True:
-            self._process = subprocess.Popen(self._command)  # noqa: S603  # the operator's own server
+            started = time.monotonic()
+            self._process = subprocess.Popen(self._command, env=self._environment)  # noqa: S603  # the operator's own server
             if self._ending:  # told so while it was started
                 self._process.terminate()
             code = self._process.wait()
             if code == 0 or self._ending:
                 return max(code, 0)
             reason = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-            click.echo(f"The server ended {reason}; it is started again in {_PAUSE:g} s", err=True)
-            if self._told_within(_PAUSE):
-                return 128 - code if code < 0 else code
+            final = 128 - code if code < 0 else code
+            if not self._ready.exists():
+                click.echo(f"The server ended {reason} before it was ready, and is not started again", err=True)
+                return final
+            pause = _FIRST_PAUSE if time.monotonic() - started > _HEALTHY else pause
+            click.echo(f"The server ended {reason}; it is started again in {pause:g} s", err=True)
+            if self._told_within(pause):
+                return final
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _told_within(self, seconds: float) -> bool:
         """Wait; returns whether it was told to end. A signal handler must not wake a lock."""

@@ -40,6 +40,11 @@ def seconds(value: str) -> float:
     return _positive(value, float, "a positive number of seconds such as 0.5")
 
 
+def positive(value: str) -> float:
+    """A positive, finite number."""
+    return _positive(value, float, "a positive number such as 10")
+
+
 def milliseconds(value: str) -> float:
     """A positive, finite number of milliseconds, as OpenTelemetry's variables have it; the value is in seconds."""
     return _positive(value, float, "a positive number of milliseconds such as 5000") / 1000

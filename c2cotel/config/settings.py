@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from c2cotel.config.declare import setting
+from c2cotel.config.otel_sdk import OtelSdkSettings
 from c2cotel.config.parsers import (
     addresses,
     boolean,
@@ -456,6 +457,7 @@ PROCESS = (
     HostSettings,
     StatsdSettings,
     OtelSettings,
+    OtelSdkSettings,
     SentrySettings,
 )
 """Sections that the first `setup` of a process fixes for all of it."""

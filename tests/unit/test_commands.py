@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from c2cotel.cli.run import with_one_bind
 from tests.servers.local import environment
 from tests.servers.udp import UdpListener
 
@@ -247,3 +248,47 @@ def test_run_says_what_is_wrong(tmp_path: Path) -> None:
     done = call(tmp_path, "run", C2COTEL_CONFIG="app.ini", GUNICORN_PARAMS="-b ':80")
     assert done.returncode == 1
     assert 'GUNICORN_PARAMS="-b \':80": expected options as in a shell (No closing quotation)' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "given", "expected"),
+    [
+        ("-b :8080 --workers 5", "--bind 127.0.0.1:80", "--workers 5 --bind 127.0.0.1:80"),
+        ("--bind=:8080 --workers 5", "-b127.0.0.1:80", "--workers 5 -b127.0.0.1:80"),
+        ("-b :8080 -b :8081", "--workers 2", "-b :8080 -b :8081 --workers 2"),
+        ("", "--bind=:1 --bind=:2", "--bind=:1 --bind=:2"),
+    ],
+)
+def test_an_address_of_the_command_line_is_the_only_one(environment: str, given: str, expected: str) -> None:
+    assert with_one_bind(environment.split(), given.split()) == expected.split()
+
+
+INI = """
+[app:main]
+use = call:broken:main
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "reason"),
+    [
+        (INI + "c2c.health_timeout = soon", {}, "c2c.health_timeout='soon': expected a positive number of seconds"),
+        (INI, {"STATS_VIEW": "maybe"}, "STATS_VIEW='maybe': expected a boolean"),
+        ("[server:main]", {}, "it has no section [app:main]"),
+    ],
+)
+def test_run_does_not_start_what_can_never_work(tmp_path: Path, text: str, env: dict[str, str], reason: str) -> None:
+    (tmp_path / "app.ini").write_text(text)
+    done = call(tmp_path, "run", C2COTEL_CONFIG="app.ini", **env)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_run_ends_with_the_exit_code_of_a_server_that_was_never_ready(tmp_path: Path) -> None:
+    (tmp_path / "app.ini").write_text(INI)
+    (tmp_path / "broken.py").write_text("def main(*_, **__):\n    raise RuntimeError('broken')\n")
+    params = "-b 127.0.0.1:0 --workers 1 --no-control-socket"
+    done = call(tmp_path, "run", C2COTEL_CONFIG="app.ini", GUNICORN_PARAMS=params, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 3
+    assert "with exit code 3 before it was ready, and is not started again" in done.stderr
