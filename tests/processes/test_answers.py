@@ -19,7 +19,7 @@ ORIGIN = "https://other.example"
 
 @pytest.fixture
 def server(gunicorn: Callable[..., Gunicorn]) -> Gunicorn:
-    return gunicorn("tests.apps.errors_and_services:main()", env={"C2C_SECRET": SECRET})
+    return gunicorn("tests.apps.errors_and_services:main()", env={"C2C_SECRET": SECRET, "C2C_SHOW_ERRORS": "1"})
 
 
 def cors(answer: requests.Response) -> dict[str, str]:

@@ -115,15 +115,16 @@ def test_a_database_that_is_away_is_in_a_complete_report_within_the_deadline(
     try:
         start = time.monotonic()
         found = report(get(f"{server.url}/health_check"))
-        assert time.monotonic() - start < 5, "two of them ask the replica, one after the other"
+        assert time.monotonic() - start < 5, "one deadline for the report"
     finally:
         if how == signal.SIGSTOP:
             for process in family:
                 process.resume()
         else:
             replica.start()
-    assert found["successes"] == {"db_engine_sqlalchemy": {}, "write": {}, "forget": {}}
-    assert found["failures"].keys() == {"db_engine_sqlalchemy_slave", "read"}
+    assert found["successes"].keys() >= {"db_engine_sqlalchemy", "write"}
+    # Where the replica hangs, the check that asks it leaves no time for the one after it.
+    assert found["failures"].keys() - {"forget"} == {"db_engine_sqlalchemy_slave", "read"}
     assert "SELECT" not in json.dumps(found)
     wait_until(lambda: all(report(get(f"{server.url}/health_check")) == HEALTHY for _ in range(6)), "all is well again")
 
@@ -328,9 +329,11 @@ def test_with_redis_it_and_the_versions_of_all_instances_are_checked_at_level_tw
     versions: Path, valkey: Valkey, gunicorn: Callable[..., Gunicorn]
 ) -> None:
     env = {name: os.environ[name] for name in ("C2C_VERSIONS_PATH", "C2C_REDIS_URL", "C2C_BROADCAST_PREFIX")}
-    app = Application({}, lambda config: HealthCheck(config).add_redis_check(valkey.url, "mine", 3))
+    app = Application({"c2c.secret": "hush"}, lambda config: HealthCheck(config).add_redis_check(valkey.url, "mine", 3))
     assert report_of(app, "") == {"status": 200, "successes": {}, "failures": {}}
     found = report_of(app, "?max_level=3")
+    assert found["successes"]["mine"]["result"].keys() == {"dbsize"}, "what Redis tells of itself is for the secret"
+    found = report_of(app, "?max_level=3&secret=hush")
     name = valkey.url.replace("//", "//:REDACTED@")
     assert found["failures"] == {}
     assert found["successes"].keys() == {name, "version", "mine"}
