@@ -116,7 +116,10 @@ def _collector(url: str, *, grpc: bool) -> str | None:
     with closing(kind(parts.hostname, port, timeout=_PATIENCE)) as connection:
         # No span and no metric is a valid message of zero bytes.
         connection.request("POST", parts.path or "/", b"", {"Content-Type": "application/x-protobuf"})
-        status = connection.getresponse().status
+        response = connection.getresponse()
+        status, place = response.status, response.headers.get("Location", "nowhere")
+    if 300 <= status < 400:  # noqa: PLR2004  # what a proxy with a login answers; nothing is sent there
+        return f"{status} from {shown('', url)}: it redirects to {shown('', place)}, where nothing is sent"
     if status == http.client.NOT_FOUND:
         return f"404 from {shown('', url)}: expected the base URL of a collector in OTEL_EXPORTER_OTLP_ENDPOINT"
     return None if status not in _MISCONFIGURED else f"{status} from {shown('', url)}"

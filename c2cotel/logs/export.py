@@ -164,14 +164,14 @@ def exporting(resource: Callable[[], Resource]) -> Callable[[LogRecordExporter, 
     def export(exporter: LogRecordExporter, batch: list[NotedRecord]) -> bool:
         shared = resource()
         records = [_readable(noted, shared) for noted in batch]
-        try:
-            return exporter.export(records) is LogRecordExportResult.SUCCESS
-        except Exception:  # a record that the exporter cannot encode must cost itself alone
-            encodable = [record for record in records if _is_encodable(record)]
-            if len(encodable) == len(records):
-                raise
-            _logger.exception("%d log records cannot be encoded and are left out", len(records) - len(encodable))
-            return not encodable or exporter.export(encodable) is LogRecordExportResult.SUCCESS
+        if exporter.export(records) is LogRecordExportResult.SUCCESS:
+            return True
+        # A record that the exporter cannot encode must cost itself alone.
+        encodable = [record for record in records if _is_encodable(record)]
+        if len(encodable) == len(records):
+            return False
+        _logger.error("%d log records cannot be encoded and are left out", len(records) - len(encodable))
+        return not encodable or exporter.export(encodable) is LogRecordExportResult.SUCCESS
 
     return export
 

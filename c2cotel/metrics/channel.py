@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -13,10 +14,14 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from c2cotel._version import VERSION
 from c2cotel.delivery.forks import forks
+from c2cotel.delivery.once import Once
 from c2cotel.delivery.outage import Outage
 from c2cotel.delivery.worker import Worker
 from c2cotel.metrics.recorder import Recorder
+from c2cotel.metrics.repair import repaired
 from c2cotel.otel.sdk_private import JoinedReader, join_metrics
+
+_logger = logging.getLogger(__name__)
 
 _SCOPE = InstrumentationScope("c2cotel", VERSION)
 
@@ -99,6 +104,7 @@ class MetricChannel:
         self._outage = None if logs_outages else Outage(name, type(self._exporter).__module__)
         self._fresh_in_child = fresh_in_child
         self._failed = False
+        self._complaints = Once()
         self._closed = False
         self._make_reader = partial(JoinedReader, self._exporter)
         self._reader: JoinedReader | None = None
@@ -166,8 +172,24 @@ class MetricChannel:
             self._exporter = self._make_exporter()
         exporter = self._exporter
 
+        def send(metrics: MetricsData) -> bool:
+            return exporter.export(metrics, timeout_millis=self._timeout * 1000) is MetricExportResult.SUCCESS
+
         def export() -> bool:
-            return exporter.export(data, timeout_millis=self._timeout * 1000) is MetricExportResult.SUCCESS
+            trouble: Exception | None = None
+            try:
+                if send(data):
+                    return True
+            except Exception as error:  # noqa: BLE001  # any exporter may be plugged in here
+                trouble = error
+            if (better := repaired(data)) is None:
+                if trouble is not None:
+                    raise trouble
+                return False
+            metrics, left_out = better
+            if self._complaints.first("encoding"):
+                _logger.error("%s: %d metrics cannot be encoded and are left out (logged once)", self.name, left_out)
+            return send(metrics)
 
         if not self._closed:
             self._failed = not (export() if self._outage is None else self._outage.watch(export))

@@ -40,6 +40,10 @@ _MARGIN = 512
 """Characters after a cut that are looked at, so that it splits no secret."""
 
 _MOST_ROUNDS = 4
+_MOST_ESCAPES = 2
+"""How many times a text may have been made a literal."""
+_ESCAPE = re.compile(r"""\\(['"nrt/\\])""")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 class _Rules:
@@ -179,10 +183,10 @@ def _redacted(text: str, *, values: bool, is_cut: bool) -> str:
         or "parameters: " in low
         or (
             ("=" in low or "'" in low or '"' in low)
-            and ("sess" in low or "headers" in low or "identified" in low or ":\\/" in low or may_quote(low))
+            and ("sess" in low or "headers" in low or "identified" in low or "\\/" in low or may_quote(low))
         )
     ):
-        text = _thoroughly(text, values=values, is_cut=is_cut)
+        text = _with_escapes(_thoroughly(text, values=values, is_cut=is_cut), values=values, is_cut=is_cut)
     more = _rules.pattern
     return text if more is None else more.sub(HIDDEN, text)
 
@@ -203,6 +207,32 @@ def _thoroughly(text: str, *, values: bool, is_cut: bool) -> str:
         if text == before:
             break
     return text
+
+
+def _with_escapes(text: str, *, values: bool, is_cut: bool) -> str:
+    """The text redacted as a literal of Python or JSON too, where its line breaks, quotes and slashes are escaped.
+
+    Args:
+        text: The text, redacted as it stands.
+        values: As for `anywhere`.
+        is_cut: Whether the text goes on.
+    """
+    hidden = text
+    for _ in range(_MOST_ESCAPES):
+        if "\\" not in hidden:
+            break
+        literal = _ESCAPE.sub(_unescaped, hidden)
+        if literal == hidden:
+            break
+        better = _thoroughly(literal, values=values, is_cut=is_cut)
+        if better != literal:
+            return better
+        hidden = literal
+    return text
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return _ESCAPES.get(match[1], match[1])
 
 
 def _of_value(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+_QUOTE_OR_END = re.compile(r"['\"\n]")
 HIDDEN = "REDACTED"
 """What stands where a secret stood (the word of OpenTelemetry's semantic conventions)."""
 
@@ -143,6 +144,11 @@ class Text:
             end = self.text.find("\n", at)
             at = len(self.text) if end < 0 else end + 1
         return Extent(start, at, f"  {HIDDEN}\n" if at > start else "")
+
+    def to_quote(self, at: int) -> Extent:
+        """All up to the next quotation mark or the end of the line: the rest of a literal."""
+        end = _QUOTE_OR_END.search(self.text, at)
+        return Extent(at, len(self.text) if end is None else end.start(), HIDDEN)
 
     def _quoted(self, opening: re.Match[str]) -> Extent | None:
         start = opening.end()

@@ -39,6 +39,7 @@ _USER = re.compile(r"""(?<!\S)(?:-u|--user|--proxy-user)(?:[ \t]{1,8}|=)?["']?(?
 _BLANKS = re.compile(r"[ \t]*")
 _NEXT_LINE = re.compile(r"[ \t]*\n[ \t]+(?=[^\s])")
 _BLOCK = re.compile(r"[ \t]*[|>][-+]?[ \t]*\n")
+_ESCAPED_BLOCK = re.compile(r"[ \t]*[|>][-+]?[ \t]*\\+n")
 _IN_NAMES = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-%"
 _ELEMENT = re.compile(r"<(?:[\w.-]{1,40}:)?\Z")
 _NAMED = re.compile(r"""\b(?:name|id)\s?=\s?["']\Z""")
@@ -161,6 +162,9 @@ def _after_equals(name: _Name) -> Extent | None:
     block = _BLOCK.match(text, at)
     if block is not None:
         return name.values.block(block.end())
+    escaped = _ESCAPED_BLOCK.match(text, at)
+    if escaped is not None:
+        return name.values.to_quote(escaped.end())
     at = _start(text, at)
     first = text[at : at + 1]
     if first in ("", "\n") or (name.kind is None and first not in "([\"'"):

@@ -89,7 +89,7 @@ class View:
             ConfigurationError: there is one; names both.
         """
         route = config.get_routes_mapper().get_route(self.route)
-        if route is not None and route.pattern.rstrip("/") != pattern.rstrip("/"):
+        if route is not None and route.pattern.strip("/") != pattern.strip("/"):
             raise ConfigurationError(
                 f"The route {self.route!r} of c2cotel, {pattern}, has the name of a route of the application, "
                 f"{route.pattern}: give that one another name"

@@ -102,6 +102,8 @@ def memory_diff(request: Request) -> list[tuple[str, int, int]]:
     path = _path_of_url(request) if request.matchdict else PATH(request)
     if not path or not path.startswith("/"):
         raise refusal(HTTPBadRequest, f"path={path!r}: expected a path of this application, such as /api/hello?name=x")
+    if path.partition("?")[0].startswith(request.path_info.partition("/debug/")[0] + "/debug/memory_diff"):
+        raise refusal(HTTPBadRequest, f"path={path!r}: expected another path than that of this view")
     before, after = Counter[str](), Counter[str]()  # both are there at both counts
     for types in (before, after):
         _call(request, path)
