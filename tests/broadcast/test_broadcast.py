@@ -107,7 +107,7 @@ def test_settings_that_are_understood() -> None:
         ({"C2C_REDIS_SENTINELS": "h:1"}, "C2C_REDIS_SERVICENAME is not set: expected the name"),
     ],
 )
-def test_what_the_client_refuses_is_an_error_at_start_and_leaves_nothing_running(
+def test_what_the_redis_client_refuses_is_an_error_at_start(
     monkeypatch: pytest.MonkeyPatch, env: dict[str, str], message: str
 ) -> None:
     for name, held in env.items():

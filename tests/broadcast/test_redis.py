@@ -109,7 +109,7 @@ def listeners() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == THREAD]
 
 
-def test_every_process_answers_once_with_its_host_and_id_and_none_is_waited_for_in_vain(
+def test_every_process_answers_once_with_its_host_and_id(
     peers: Callable[..., list[Process]],
 ) -> None:
     started = peers(3)  # this process listens as well, but has not subscribed: it has no answer
@@ -143,7 +143,7 @@ def test_any_text_arrives_as_it_is(peers: Callable[..., list[Process]]) -> None:
     wait_until(lambda: [answer["kept"] for answer in who()] == [texts, texts], "both have heard all, in order")
 
 
-def test_what_json_cannot_hold_is_an_error_of_the_caller_and_no_error_as_an_answer(
+def test_what_json_cannot_hold_is_an_error_of_the_caller_alone(
     peers: Callable[..., list[Process]],
 ) -> None:
     with pytest.raises(TypeError, match=r"params=\{'value': <object .*expected what JSON can hold"):
@@ -255,7 +255,7 @@ def test_a_redis_that_hangs_costs_no_more_than_the_timeout(
     assert handled == [{}, {"n": 2}], "this process has acted all the same, and once"
 
 
-def test_before_setup_it_acts_here_and_what_was_subscribed_is_kept_from_setup_to_setup(handled: list[Any]) -> None:
+def test_subscriptions_are_kept_from_setup_to_setup(handled: list[Any]) -> None:
     assert broadcast.broadcast("heard", {"n": 1}, expect_answers=True) == [None]
     for n in (2, 3):
         telemetry = c2cotel.setup()

@@ -165,12 +165,12 @@ def test_each_name_of_2018_is_the_module_of_today() -> None:
     )
 
 
-def test_a_name_that_has_no_counterpart_is_an_error_that_says_where_to_look() -> None:
+def test_a_name_without_counterpart_says_where_to_look() -> None:
     done = python("import c2cotel.compat, c2cwsgiutils.pretty_json")
     assert "c2cwsgiutils.pretty_json has no counterpart in c2cotel; see docs/how-to/migrate.md" in done.stderr
 
 
-def test_the_names_of_the_wire_are_those_of_2018_unless_a_setting_says_otherwise() -> None:
+def test_wire_names_are_those_of_2018_unless_a_setting_says_otherwise() -> None:
     code = (
         "import os, c2cotel.compat\nfrom c2cotel.config.declare import Settings\n"
         "from c2cotel.config.settings import StatsdSettings\n"

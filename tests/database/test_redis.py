@@ -145,7 +145,7 @@ def test_spans_and_metrics_name_the_command_and_never_a_key_or_a_value(
     ]
 
 
-def test_a_server_that_is_away_is_an_error_of_the_application_and_is_counted(statsd: UdpListener) -> None:
+def test_a_server_that_is_away_is_counted_and_raises(statsd: UdpListener) -> None:
     telemetry = c2cotel.setup(clock=ScriptedClock())
     with redis.Redis(port=free_tcp_port(), retry=Retry(NoBackoff(), 0)) as client, pytest.raises(redis.ConnectionError):
         client.get("key")

@@ -36,7 +36,7 @@ def sent(telemetry: Any, statsd: UdpListener) -> list[str]:
     return statsd.lines()
 
 
-def test_statements_and_commits_are_timed_whether_the_engine_is_older_or_younger(statsd: UdpListener) -> None:
+def test_statements_and_commits_are_timed_on_every_engine(statsd: UdpListener) -> None:
     clock = ScriptedClock()
     older = memory_engine()
     telemetry = c2cotel.setup(clock=clock)
@@ -115,7 +115,7 @@ def test_the_number_of_listeners_stays_the_same_and_close_takes_all_out(statsd: 
     assert len(list(engine.dispatch.before_cursor_execute)) == before
 
 
-def test_spans_of_statements_are_children_of_the_current_one_on_old_and_new_engines(
+def test_spans_of_statements_are_children_on_old_and_new_engines(
     otlp: OtlpReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.url)
@@ -137,7 +137,7 @@ def test_spans_of_statements_are_children_of_the_current_one_on_old_and_new_engi
     assert {plain(child.attributes)["db.query.text"] for child in children} == {"SELECT 1", "SELECT 2"}
 
 
-def test_metrics_have_their_standard_name_and_the_pool_is_seen_by_otlp_only(
+def test_metrics_have_standard_names_and_the_pool_is_for_otlp_only(
     otlp: OtlpReceiver, statsd: UdpListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.url)
@@ -196,7 +196,7 @@ def test_an_engine_that_is_gone_is_not_kept_alive(statsd: UdpListener) -> None:
     telemetry.close()
 
 
-def test_sqlalchemy_is_not_imported_on_behalf_of_an_application_that_does_not() -> None:
+def test_sqlalchemy_is_not_imported_for_an_application_without_it() -> None:
     import subprocess
     import sys
 

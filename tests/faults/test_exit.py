@@ -43,7 +43,7 @@ def test_a_process_ends_at_once_when_its_servers_work(
     assert "http.server.request.duration" in otlp.metric_names()
 
 
-def test_servers_that_do_not_work_delay_the_end_of_a_process_by_two_seconds_at_most(
+def test_broken_servers_delay_the_end_of_a_process_by_two_seconds(
     start_process: StartProcess, fault: dict[str, str]
 ) -> None:
     process = start_process("tests.apps.faults", str(REQUESTS), env=fault)
@@ -69,9 +69,7 @@ def test_a_hanging_collector_keeps_nothing_from_statsd(
 
 
 @pytest.mark.parametrize("fault", ["absent", "slow"], indirect=True)
-def test_servers_that_do_not_work_delay_the_end_of_a_worker_and_then_of_the_master_by_two_seconds_at_most(
-    gunicorn: StartGunicorn, fault: dict[str, str]
-) -> None:
+def test_broken_servers_delay_workers_and_master_by_two_seconds(gunicorn: StartGunicorn, fault: dict[str, str]) -> None:
     server = gunicorn("tests.apps.faults:under_gunicorn()", preload=True, env=fault)
     load = Load(lambda _: f"{server.url}/hello", range(REQUESTS)).start().join()
     assert len(load.answers) == REQUESTS

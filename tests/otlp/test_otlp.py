@@ -82,9 +82,7 @@ def test_the_official_classes_decode_the_same_from_both(spans: list[ReadableSpan
 
 @given(PROGRAM, st.sampled_from(list(SAMPLERS)))
 @settings(deadline=None)
-def test_spans_of_our_tracer_are_encoded_as_their_readable_form_with_its_secrets_hidden(
-    program: list[Any], sampler: str
-) -> None:
+def test_our_spans_are_encoded_as_their_readable_form_without_secrets(program: list[Any], sampler: str) -> None:
     taken: list[Span] = []
 
     class Late(LateSpanProcessor):

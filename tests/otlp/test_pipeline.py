@@ -93,7 +93,7 @@ def test_the_new_request_id_is_the_trace_id_and_a_given_one_is_on_the_span(colle
     assert plain(second.attributes)["c2c.request_id"] == "given"
 
 
-def test_an_exception_is_recorded_even_when_a_view_answers_it_and_its_secrets_are_hidden(
+def test_an_answered_exception_is_recorded_without_its_secrets(
     collector: OtlpReceiver,
 ) -> None:
     def broken(request: Request) -> None:
@@ -124,7 +124,7 @@ def test_an_exception_is_recorded_even_when_a_view_answers_it_and_its_secrets_ar
     assert plain(hard.attributes)["error.type"] == "ValueError"
 
 
-def test_an_unanswered_exception_is_a_500_and_http_errors_are_no_exceptions(collector: OtlpReceiver) -> None:
+def test_an_unanswered_exception_is_a_500_and_an_http_error_is_none(collector: OtlpReceiver) -> None:
     def broken(request: Request) -> None:
         raise HTTPNotFound if request.params else RuntimeError("boom")
 
@@ -208,7 +208,7 @@ def test_delta_temporality_sends_each_measurement_once(
     assert [m.histogram.data_points[0].count for m in found if m.name == "t"] == [1, 1]
 
 
-def test_a_foreign_counter_and_ours_travel_in_one_request_under_one_resource(collector: OtlpReceiver) -> None:
+def test_foreign_counters_and_ours_travel_under_one_resource(collector: OtlpReceiver) -> None:
     telemetry = c2cotel.setup()
     metrics.get_meter("somebody.else").create_counter("foreign").add(3)
     stats.increment_counter(["ours"])

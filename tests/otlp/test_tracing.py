@@ -63,7 +63,7 @@ def channel_of(telemetry: Any) -> BatchChannel[Any]:
     return channel
 
 
-def test_of_200_000_nested_spans_in_8_threads_each_arrives_once_below_its_parent(
+def test_200_000_nested_spans_of_8_threads_each_arrive_once(
     collector: OtlpReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "300000")
@@ -94,7 +94,7 @@ def test_of_200_000_nested_spans_in_8_threads_each_arrives_once_below_its_parent
     assert roots == {(thread, n) for thread in range(THREADS) for n in range(trees)}
 
 
-def test_with_a_slow_collector_the_queue_is_bounded_and_what_is_dropped_is_counted_exactly(
+def test_a_slow_collector_fills_a_bounded_queue_and_drops_are_counted(
     collector: OtlpReceiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "200")
@@ -251,9 +251,7 @@ def result_of(context: Context, task: Coroutine[Any, Any, int]) -> int:
     return int(ended.value.value)
 
 
-def test_each_call_of_a_decorated_function_is_a_span_also_of_a_recursive_and_of_an_async_one(
-    memory: InMemorySpanExporter, tracer: trace.Tracer
-) -> None:
+def test_each_call_of_a_decorated_function_is_a_span(memory: InMemorySpanExporter, tracer: trace.Tracer) -> None:
     @tracer.start_as_current_span("work")
     def work(depth: int) -> int:
         """Works."""

@@ -56,7 +56,7 @@ def test_processors_and_those_that_read_later_see_what_the_sdks_see(
 
 @MANY
 @given(PROGRAM, st.sampled_from([name for name in SAMPLERS if "half" not in name]), LIMITS)
-def test_what_is_read_after_the_program_is_what_the_sdk_had_at_the_end_of_each_span(
+def test_what_is_read_late_is_what_the_sdk_had_at_the_end_of_each_span(
     program: list[Any], sampler: str, limits: dict[str, Any]
 ) -> None:
     with quiet():

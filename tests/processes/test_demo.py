@@ -84,7 +84,7 @@ def test_the_log_line_and_the_span_have_the_same_trace_id(demo: Ended) -> None:
     assert f"Log line and span have the same trace id, {trace_id}." in demo.out
 
 
-def test_the_trace_is_the_callers_and_the_users_timer_and_the_rendering_are_below_the_request(demo: Ended) -> None:
+def test_timer_and_rendering_are_below_the_request_in_the_callers_trace(demo: Ended) -> None:
     trace_id, spans = demo.trace
     caller = re.search(r"traceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-01$", demo.out, re.MULTILINE)
     assert caller
@@ -177,7 +177,7 @@ def test_demo_seconds_that_are_no_number_of_seconds_are_an_error_of_use(held: st
     assert f"{held!r}: expected a positive number of seconds such as 0.5" in ended.err
 
 
-def test_a_variable_that_c2cotel_cannot_use_is_named_before_anything_starts() -> None:
+def test_a_bad_variable_is_named_before_anything_starts() -> None:
     ended = run_demo(DEMO_SECONDS="3", STATSD_FLUSH_INTERVAL="often")
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("Error: STATSD_FLUSH_INTERVAL='often': expected ")

@@ -125,7 +125,7 @@ def test_stats_json_holds_the_totals_of_the_worker_that_answers(gunicorn: StartG
 
 @each_worker_class
 @with_and_without_preload
-def test_each_worker_has_an_identity_of_its_own_and_sends_each_span_and_point_once(
+def test_each_worker_has_its_identity_and_sends_each_span_once(
     gunicorn: StartGunicorn, otlp: OtlpReceiver, worker_class: str, preload: bool
 ) -> None:
     server = gunicorn(
@@ -174,7 +174,7 @@ def test_each_worker_has_an_identity_of_its_own_and_sends_each_span_and_point_on
 
 
 @with_and_without_preload
-def test_the_counts_of_other_libraries_are_each_workers_own_and_reach_both_servers(
+def test_counts_of_other_libraries_are_each_workers_and_reach_both_servers(
     gunicorn: StartGunicorn, udp_listener: UdpListener, otlp: OtlpReceiver, preload: bool
 ) -> None:
     """Made once before the fork or once in each of two workers; then one for each request."""

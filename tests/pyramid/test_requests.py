@@ -254,7 +254,7 @@ def test_a_call_without_timeout_gets_the_default_one(statsd: UdpListener, monkey
     assert seen == [1.5, 7]
 
 
-def test_a_call_without_any_timeout_is_a_warning_once_a_call_site_without_secrets(
+def test_a_call_without_timeout_is_one_warning_a_call_site(
     upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     c2cotel.setup()

@@ -53,7 +53,7 @@ def values(event: dict[str, Any]) -> list[str]:
     return [f"{each['type']}: {each['value']}" for each in event["exception"]["values"]]
 
 
-def test_an_exception_that_is_answered_with_500_is_sent_once_with_its_request_and_trace(
+def test_an_exception_answered_with_500_is_sent_once_with_its_trace(
     server: Sentry, otlp: OtlpReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.url)

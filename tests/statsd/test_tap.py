@@ -113,7 +113,7 @@ def test_a_value_is_an_integer_if_it_was_written_as_one() -> None:
 
 
 @given(st.binary() | st.text(alphabet="ab:|@#,.0123456789cgmshd-+e\n \r", max_size=40).map(str.encode))
-def test_any_bytes_are_read_without_an_error_and_what_was_read_is_what_was_there(datagram: bytes) -> None:
+def test_any_bytes_are_read_without_an_error(datagram: bytes) -> None:
     read = decode(datagram)
     assert len(read) == (0 if datagram == b"\n" else datagram.removesuffix(b"\n").count(b"\n") + 1)
     for raw, line in zip(datagram.split(b"\n"), read, strict=False):
@@ -200,7 +200,7 @@ def test_lines_are_printed_as_they_arrive_and_summed_up_at_ctrl_c() -> None:
     assert err[-1] == "2 lines (1 counter, 1 timer), 0 bad lines"
 
 
-def test_a_bad_line_goes_to_the_error_output_with_its_reason_and_makes_the_exit_code_1() -> None:
+def test_a_bad_line_is_an_error_with_its_reason_and_exit_code_1() -> None:
     with running_tap("--bind", "127.0.0.1:0", "--once") as tap:
         tap.send(b"a:1|c\nb:\x1b]0;owned|c\nc:1|zz")
         code, out, err = tap.end()

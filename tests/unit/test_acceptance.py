@@ -227,7 +227,7 @@ def test_a_function_is_called_until_it_returns_something_true() -> None:
         utils.retry_timeout(lambda: False, timeout=0.01, interval=0.001)
 
 
-def test_retry_calls_again_waits_longer_each_time_and_raises_the_last_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_waits_longer_each_time_and_raises_the_last_error(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
@@ -392,9 +392,7 @@ def test_a_composition_that_runs_already_is_taken_and_left(
     assert [call.split("|")[1:] for call in docker.calls()] == [["7", docker.calls()[0].split("|")[2]]]
 
 
-def test_coverage_is_fetched_from_stopped_containers_by_their_old_names_too(
-    docker: Docker, fixture_request: FixtureRequest
-) -> None:
+def test_coverage_is_fetched_from_stopped_containers(docker: Docker, fixture_request: FixtureRequest) -> None:
     reports = docker.directory / "reports"
     Composition(
         fixture_request,

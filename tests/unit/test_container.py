@@ -82,7 +82,7 @@ def test_the_variables_are_those_that_the_ini_files_of_2018_use() -> None:
     }
 
 
-def test_the_server_runs_as_a_user_that_is_not_root_and_is_asked_for_its_health() -> None:
+def test_the_container_runs_as_another_user_and_has_a_health_command() -> None:
     last = stages()[-1]
     assert of(last, "USER") == ["app"]
     assert last.index(("USER", "app")) < last.index(("CMD", '["c2cotel", "run"]'))

@@ -84,6 +84,12 @@ def test_no_variable_has_a_name_that_says_nothing(name: str) -> None:
     assert not vague
 
 
+def test_names_of_tests_are_short_sentences() -> None:
+    files = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "exporters").rglob("test_*.py")]
+    names = [name for file in files for name in re.findall(r"def (test_\w+)", file.read_text())]
+    assert [name for name in names if len(name) > LONGEST_TEST_NAME] == []
+
+
 def test_modules_have_at_most_300_lines() -> None:
     """But for the table of all settings, which is read row by row."""
     long = [name for name, file in modules() if len(file.read_text().splitlines()) > 300]

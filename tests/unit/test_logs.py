@@ -105,7 +105,7 @@ def test_extras_keep_simple_types_and_everything_else_becomes_text(log: Log) -> 
     assert "Odd has no text" in line["odd"]
 
 
-def test_extras_that_are_named_like_fields_of_a_request_stay_where_there_is_none(log: Log) -> None:
+def test_extras_named_like_request_fields_stay_outside_of_requests(log: Log) -> None:
     extra = {"method": "m", "path": "p", "request_id": "r", "trace_id": "t", "span_id": "s", "client_addr": "c"}
     log.logger.info("x", extra=extra)
     line = log.lines()[0]
@@ -306,7 +306,7 @@ def test_a_resolver_that_hangs_holds_no_request_and_loses_no_record(
     handler.close()
 
 
-def test_a_syslog_server_that_cannot_be_found_is_not_looked_up_for_each_record(
+def test_a_missing_syslog_server_is_not_looked_up_for_each_record(
     udp_listener: UdpListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_up: list[Any] = []

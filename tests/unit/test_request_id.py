@@ -45,7 +45,7 @@ def test_an_id_keeps_printable_ascii_only(sent: str, kept: str) -> None:
     assert request_id.read({"HTTP_X_REQUEST_ID": sent}, KEYS) == kept
 
 
-def test_an_id_of_which_nothing_is_left_is_absent_and_the_next_header_counts() -> None:
+def test_an_id_that_is_cleaned_away_lets_the_next_header_count() -> None:
     assert request_id.read({"HTTP_X_REQUEST_ID": "\x00é ", "HTTP_X_VARNISH": "7"}, KEYS) == "7"
     assert request_id.read({"HTTP_X_REQUEST_ID": ""}, KEYS) is None
 

@@ -73,9 +73,7 @@ def test_words_for_false(word: str) -> None:
         ("EXAMPLE_KIND", "green", "one of red, blue"),
     ],
 )
-def test_what_cannot_be_understood_is_an_error_that_names_variable_value_and_what_is_accepted(
-    name: str, held: str, accepted: str
-) -> None:
+def test_a_bad_value_is_an_error_that_names_it_and_what_is_accepted(name: str, held: str, accepted: str) -> None:
     with pytest.raises(SettingsError) as caught:
         read({name: held})
     assert f"{name}={held!r}" in str(caught.value)
@@ -97,7 +95,7 @@ def test_milliseconds_become_seconds_and_words_lose_their_blanks() -> None:
     assert words(" otlp, statsd ,,") == ("otlp", "statsd")
 
 
-def test_a_later_setup_may_leave_a_setting_out_or_repeat_it_but_not_change_it() -> None:
+def test_a_later_setup_may_repeat_a_setting_but_not_change_it() -> None:
     fixed = Settings({"EXAMPLE_SIZE": "7"})
     Settings({}).must_agree(fixed, Example)
     Settings({}, {"example.size": "7"}).must_agree(fixed, Example)

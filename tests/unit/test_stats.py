@@ -141,7 +141,7 @@ def test_with_the_flavor_set_by_hand_a_negative_gauge_is_sent_alone(
     assert closed_wire.lines() == ["g:-5|g"]
 
 
-def test_counters_are_summed_over_one_flush_and_gauges_keep_their_last_value(wire: Wire) -> None:
+def test_counters_are_summed_and_gauges_keep_their_last_value(wire: Wire) -> None:
     for n in range(5):
         stats.increment_counter(["c"])
         stats.increment_counter(["d"], -1)
@@ -249,7 +249,7 @@ def test_parts_and_tags_that_cannot_be_hashed_are_taken_as_text(wire: Wire) -> N
     assert wire.lines() == ["a.__b__:1|c|#t:__v__"]
 
 
-def test_before_setup_everything_does_nothing_but_a_timer_still_tells_the_seconds() -> None:
+def test_before_setup_nothing_is_measured_but_a_timer_gives_seconds() -> None:
     with stats.timer_context(["a"]), stats.outcome_timer_context(["a"]):
         stats.set_gauge(["a"], 1)
         stats.increment_counter(["a"])
@@ -264,7 +264,7 @@ def test_before_setup_everything_does_nothing_but_a_timer_still_tells_the_second
         raise ValueError("x")
 
 
-def test_beyond_the_cap_one_overflow_series_takes_the_rest_and_is_told_once(
+def test_beyond_the_cap_one_overflow_series_takes_the_rest(
     closed_wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("STATSD_MAX_SERIES", "3")

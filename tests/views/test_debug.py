@@ -154,7 +154,7 @@ def test_an_error_is_made_on_purpose(app: Application, status: int) -> None:
     assert answer.status_int == status
 
 
-def test_the_error_is_500_unless_said_otherwise_and_unknown_ones_are_refused(app: Application) -> None:
+def test_the_error_view_answers_with_the_status_it_is_asked_for(app: Application) -> None:
     app.http.get("/c2c/debug/error", headers=SECRET, status=500)
     assert "status=599" in app.http.get("/c2c/debug/error?status=599", headers=SECRET, status=400).json["message"]
 

@@ -388,7 +388,7 @@ def test_the_applications_own_exception_views_win(context: type, *, included: bo
     whole(app.http.get("/hello", status=409), 409, "ours")
 
 
-def test_an_own_view_for_all_http_errors_wins_and_one_with_a_predicate_leaves_us_the_rest() -> None:
+def test_an_error_view_of_the_application_wins_where_it_applies() -> None:
     def hello(request: Request) -> None:
         raise ValueError("x") if "x" in request.GET else httpexceptions.HTTPConflict("own")
 
@@ -420,7 +420,7 @@ def failing_tween(handler: Callable[[Request], Any], _: Any) -> Callable[[Reques
 
 
 @pytest.mark.parametrize("over", [None, "pyramid.tweens.excview_tween_factory"])
-def test_an_error_in_a_tween_is_json_inside_and_outside_of_the_exception_tween(over: str | None) -> None:
+def test_an_error_in_any_tween_is_json(over: str | None) -> None:
     def configure(config: Configurator) -> None:
         view(lambda _: Response("answered"), "/hello")(config)
         place = {"over": over} if over else {"under": "pyramid.tweens.excview_tween_factory"}

@@ -104,7 +104,7 @@ def test_an_open_view_answers_json_that_nobody_caches_to_get_and_head(http: Test
     http.post("/c2c/open", status=404)
 
 
-def test_a_view_may_answer_with_a_response_match_a_pattern_or_stand_at_the_root(http: TestApp[Any]) -> None:
+def test_a_view_may_return_a_response_or_stand_at_the_root(http: TestApp[Any]) -> None:
     assert http.get("/c2c/out").status_int == 204
     assert http.get("/c2c/in").content_type == "text/html"
     assert http.get("/c2c/path/a/b", headers=key(SECRET)).json == {"path": "a/b"}
@@ -173,7 +173,7 @@ def test_a_form_that_is_too_long_is_not_read(app: Application) -> None:
 
 
 @pytest.mark.parametrize("ini", [{}, {"c2c.secret": ""}], ids=["unset", "empty"])
-def test_without_a_secret_protected_views_are_not_there_and_that_is_told_once(
+def test_without_a_secret_protected_views_are_absent_and_a_line_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, ini: dict[str, str]
 ) -> None:
     http = start(monkeypatch, ini).http
@@ -241,7 +241,7 @@ def test_a_session_ends_with_its_time_or_with_its_secret(http: TestApp[Any], mon
     http.get("/c2c/shut", headers=cookie, status=403)
 
 
-def test_over_https_and_under_a_script_name_the_cookie_is_secure_and_no_wider(http: TestApp[Any]) -> None:
+def test_over_https_the_cookie_is_secure_and_bound_to_its_path(http: TestApp[Any]) -> None:
     environ = {"wsgi.url_scheme": "https", "SCRIPT_NAME": "/mounted"}
     cookie = http.get("/c2c/in", {"secret": SECRET}, extra_environ=environ).headers["Set-Cookie"]
     assert {"Path=/mounted/c2c", "secure"} <= set(cookie.split("; "))

@@ -241,7 +241,7 @@ def test_what_is_no_result_at_all_is_a_failure_and_costs_no_other_check() -> Non
     }
 
 
-def test_a_check_that_hangs_fails_at_its_deadline_is_not_started_again_and_leaks_nothing(
+def test_a_hanging_check_fails_at_its_deadline_and_leaks_nothing(
     hanging: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -332,7 +332,7 @@ def test_custom_checks_run_one_after_another() -> None:
 _context: ContextVar[str] = ContextVar("_context", default="none")
 
 
-def test_a_check_sees_the_request_and_the_callers_context_in_a_thread_of_its_own() -> None:
+def test_a_check_sees_the_request_and_context_of_its_caller() -> None:
     seen: dict[str, Any] = {}
     ended: list[str] = []
 

@@ -98,7 +98,7 @@ def test_no_check_leaves_a_transaction_or_a_connection_or_a_record_behind(
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGSTOP], ids=["stopped", "frozen"])
-def test_a_database_that_is_away_is_in_a_complete_report_within_the_deadline(
+def test_a_report_with_a_database_away_is_complete_at_its_deadline(
     served: Callable[..., Gunicorn], one_hello: PostgresPair, how: signal.Signals
 ) -> None:
     server = served(C2C_HEALTH_TIMEOUT="1.5")
@@ -129,7 +129,7 @@ def test_a_database_that_is_away_is_in_a_complete_report_within_the_deadline(
     wait_until(lambda: all(report(get(f"{server.url}/health_check")) == HEALTHY for _ in range(6)), "all is well again")
 
 
-def test_two_hundred_calls_while_a_check_hangs_leave_one_thread_in_each_worker(served: Callable[..., Gunicorn]) -> None:
+def test_calls_while_a_check_hangs_leave_one_thread_in_each_worker(served: Callable[..., Gunicorn]) -> None:
     server = served(hang="1", C2C_HEALTH_TIMEOUT="0.3")
     running: dict[int, int] = {}
 
@@ -325,7 +325,7 @@ def versions(tmp_path: Path, valkey: Valkey, monkeypatch: pytest.MonkeyPatch, re
     return file
 
 
-def test_with_redis_it_and_the_versions_of_all_instances_are_checked_at_level_two(
+def test_redis_and_versions_of_all_instances_are_checked_at_level_two(
     versions: Path, valkey: Valkey, gunicorn: Callable[..., Gunicorn]
 ) -> None:
     env = {name: os.environ[name] for name in ("C2C_VERSIONS_PATH", "C2C_REDIS_URL", "C2C_BROADCAST_PREFIX")}

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.server
 
 
 @pytest.mark.parametrize("preload", [False, True], ids=["", "preload"])
-def test_a_level_reaches_all_workers_of_its_service_and_those_that_start_later(
+def test_a_level_reaches_all_workers_and_those_that_start_later(
     gunicorn: Callable[..., Gunicorn], service: dict[str, str], preload: bool
 ) -> None:
     ours = start(gunicorn, service, preload=preload)
@@ -67,7 +67,7 @@ def plans(server: Gunicorn) -> list[dict[str, Any]]:
     return [event for event in server.events() if event["logger_name"] == "c2cotel.sql_profiler"]
 
 
-def test_each_select_is_explained_once_in_every_worker_while_the_profiler_is_on(
+def test_each_select_is_explained_once_in_every_worker(
     gunicorn: Callable[..., Gunicorn], service: dict[str, str], hello_table: PostgresPair
 ) -> None:
     server = start(gunicorn, service)
