@@ -1,0 +1,1 @@
+"""What the processes of one service on one host share: kept requests and requests in progress."""
