@@ -10,7 +10,7 @@ from opentelemetry.exporter.statsd._environment import (
     StatsdEnvironmentMetricReader,
 )
 from opentelemetry.exporter.statsd._exporter import StatsdMetricExporter
-from opentelemetry.exporter.statsd._kept import KeepingTransport
+from opentelemetry.exporter.statsd._link_transport import KeepingTransport
 from opentelemetry.exporter.statsd._links import Link, StreamLink, UnixDatagramLink
 from opentelemetry.exporter.statsd._reader import StatsdMetricReader
 from opentelemetry.exporter.statsd._rules import NameRule, resolve

@@ -9,13 +9,14 @@ from typing import Any
 from opentelemetry.exporter.statsd._encoder import Encoder
 from opentelemetry.exporter.statsd._endpoint import Endpoint, parse_endpoint
 from opentelemetry.exporter.statsd._flavors import flavor_named
-from opentelemetry.exporter.statsd._kept import KeepingTransport
 from opentelemetry.exporter.statsd._lines import pack
+from opentelemetry.exporter.statsd._link_transport import KeepingTransport
 from opentelemetry.exporter.statsd._links import MAX_STREAM_PACKET, StreamLink, UnixDatagramLink
 from opentelemetry.exporter.statsd._names import Namer
 from opentelemetry.exporter.statsd._rules import NameRule
 from opentelemetry.exporter.statsd._samples import RawSampleAggregation
-from opentelemetry.exporter.statsd._transport import MAX_UDP_PAYLOAD, Transport, UdpTransport
+from opentelemetry.exporter.statsd._sdk import Gauge
+from opentelemetry.exporter.statsd._transport import LONGEST, MAX_UDP_PAYLOAD, Transport, UdpTransport
 from opentelemetry.sdk.metrics import (
     Counter,
     Histogram,
@@ -23,7 +24,6 @@ from opentelemetry.sdk.metrics import (
     ObservableGauge,
     ObservableUpDownCounter,
     UpDownCounter,
-    _Gauge,
 )
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter, MetricExportResult, MetricsData
 
@@ -43,7 +43,7 @@ _TEMPORALITY: dict[type, AggregationTemporality] = {
     # Absolute gauges, sent again at each interval.
     UpDownCounter: AggregationTemporality.CUMULATIVE,
     ObservableUpDownCounter: AggregationTemporality.CUMULATIVE,
-    _Gauge: AggregationTemporality.CUMULATIVE,
+    Gauge: AggregationTemporality.CUMULATIVE,
     ObservableGauge: AggregationTemporality.CUMULATIVE,
 }
 
@@ -150,8 +150,13 @@ class StatsdMetricExporter(MetricExporter):
         """Measurements not sent: beyond the bound of a series, not finite, not printable, or given up on the way."""
         return self._encoder.dropped + self._raw.dropped + getattr(self._transport, "dropped", 0)
 
-    def when_filling(self, callback: Callable[[], object]) -> None:
-        """Have `callback` called when a series is half full, in the middle of a measurement: it may take no lock."""
+    def when_filling(self, callback: Callable[[], bool]) -> None:
+        """Have `callback` called when a series is half full, and while it is full.
+
+        Args:
+            callback: Function that returns whether waiting for a collection makes sense. It takes no lock, because it
+                runs in the middle of a measurement.
+        """
         self._raw.on_filling = callback
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
@@ -159,13 +164,16 @@ class StatsdMetricExporter(MetricExporter):
 
         Args:
             metrics_data: As the SDK collects it. A histogram point may be a `SampledHistogramDataPoint`.
-            timeout_millis: Ignored: the transport has its own, much smaller budget.
+            timeout_millis: Milliseconds over which datagrams of UDP are spread at most, 1000 at most. Connections have
+                a budget of their own.
             **kwargs: Ignored.
         """
         with self._own_lock():
             if self._closed:
                 return MetricExportResult.FAILURE
             try:
+                if isinstance(self._transport, UdpTransport):
+                    self._transport.longest = min(LONGEST, timeout_millis / 1000)
                 sent = self._transport.send(pack(self._encoder.lines(metrics_data), self._max_packet))
             except Exception:  # the SDK's reader or an application's thread must live on
                 _logger.exception("Exporting metrics to StatsD failed")

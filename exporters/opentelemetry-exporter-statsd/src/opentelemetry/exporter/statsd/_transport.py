@@ -62,6 +62,7 @@ class UdpTransport:
         sent: Datagrams handed to the network.
         errors: Datagrams known to be lost to an error of the network.
         oversized: Datagrams dropped because the network takes none of that size.
+        longest: Seconds over which one `send` is spread at most.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class UdpTransport:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sent = self.errors = self.oversized = 0
+        self.longest = LONGEST
         self._endpoint = endpoint
         self._resolver = resolver
         self._sleep = sleep
@@ -104,7 +106,7 @@ class UdpTransport:
         complete = True
         last = len(datagrams) - 1
         costs = [_cost(datagram) for datagram in datagrams]
-        hurry = min(1.0, LONGEST / sum(costs))
+        hurry = min(1.0, self.longest / sum(costs))
         for position, (datagram, cost) in enumerate(zip(datagrams, costs, strict=True)):
             self._pace(cost * hurry)
             complete &= self._send_one(datagram, ask=position == last)

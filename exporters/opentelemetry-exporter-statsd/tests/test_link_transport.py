@@ -20,7 +20,7 @@ from opentelemetry.exporter.statsd import (
     StreamLink,
     UnixDatagramLink,
 )
-from opentelemetry.exporter.statsd._kept import SEND_BUDGET
+from opentelemetry.exporter.statsd._link_transport import SEND_BUDGET
 from opentelemetry.exporter.statsd._links import MAX_STREAM_PACKET
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExportResult, PeriodicExportingMetricReader
