@@ -119,8 +119,8 @@ def test_whatever_text_there_is_each_measurement_is_one_line_of_the_grammar(flav
         )
         for line in lines:
             assert grammar.fullmatch(line), line
-        counted = abs(number) >= 1 if flavor == "influx" else number
-        assert len(lines) == (2 if counted else 0) + len(samples) + 1
+        increments = (int(number), number - int(number) >= 0.5) if flavor == "influx" else (number,)
+        assert len(lines) == 2 * sum(map(bool, increments)) + len(samples) + 1
 
     check()
 

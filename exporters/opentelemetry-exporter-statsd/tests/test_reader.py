@@ -94,8 +94,8 @@ def test_whoever_collects_the_thread_sends(read: Any, server: Any) -> None:
 
 def interruption(error: BaseException) -> Callable[[CallbackOptions], Iterator[Observation]]:
     def callback(_: CallbackOptions) -> Iterator[Observation]:
+        yield Observation(1)
         raise error
-        yield
 
     return callback
 
@@ -110,7 +110,7 @@ def test_an_interrupt_in_a_callback_ends_no_thread(
     for _ in range(3):
         counter.add(1)
         assert app.reader.force_flush()
-        assert server.lines() == ["c:1|c"]
+        assert "c:1|c" in server.lines()
     assert caplog.text.count(f"{type(error).__name__}") == 1
     assert caplog.text.count("(logged once)") == 1
 

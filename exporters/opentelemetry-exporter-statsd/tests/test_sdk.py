@@ -75,8 +75,8 @@ def test_the_sdk_lets_a_series_be_replaced(reader: Any) -> None:
 
 def test_the_rest_is_collected_without_callbacks(reader: Any) -> None:
     def callback(_: CallbackOptions) -> Iterator[Observation]:
+        yield Observation(1)
         raise SystemExit
-        yield
 
     meter = MeterProvider([reader], shutdown_on_exit=False).get_meter("m")
     meter.create_observable_gauge("g", callbacks=[callback])

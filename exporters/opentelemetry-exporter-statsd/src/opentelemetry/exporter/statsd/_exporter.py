@@ -107,12 +107,12 @@ class StatsdMetricExporter(MetricExporter):
         self._raw = RawSampleAggregation()
         super().__init__(preferred_temporality=dict(_TEMPORALITY), preferred_aggregation={Histogram: self._raw})
         written = flavor_named(flavor)
-        for option, asked, known in (
+        for option, asked, is_readable in (
             ("distributions", distributions, written.distributions),
             ("pack_values", pack_values, written.packs_values),
             ("sample_above", sample_above is not None, written.weighs),
         ):
-            if asked and not known:
+            if asked and not is_readable:
                 raise ValueError(f"{option}: servers of flavor {flavor!r} do not read that right; leave it out")
         if sample_above is not None and sample_above < 1:
             raise ValueError(f"sample_above {sample_above!r}: expected at least 1 measurement")
@@ -168,7 +168,7 @@ class StatsdMetricExporter(MetricExporter):
                 a budget of their own.
             **kwargs: Ignored.
         """
-        with self._own_lock():
+        with self._lock_of_process():
             if self._closed:
                 return MetricExportResult.FAILURE
             try:
@@ -182,9 +182,10 @@ class StatsdMetricExporter(MetricExporter):
 
     def leave_out(self, metrics_data: MetricsData) -> None:
         """Count data as sent without sending it: observed counters go on from there. Never raises."""
-        with self._own_lock():
+        with self._lock_of_process():
             try:
                 self._encoder.lines(metrics_data)
+                self._encoder.rest()
             except Exception:  # as in `export`
                 _logger.exception("Leaving out metrics failed")
 
@@ -199,12 +200,15 @@ class StatsdMetricExporter(MetricExporter):
             timeout_millis: Milliseconds to wait for an export in another thread, 2 seconds at most.
             **kwargs: Ignored.
         """
-        lock = self._own_lock()
+        lock = self._lock_of_process()
         # An export that sleeps between two bursts is given the time to end, a stuck one is not waited for.
         acquired = lock.acquire(timeout=min(SHUTDOWN_WAIT, timeout_millis / 1000))
         try:
             if not self._closed:
                 self._closed = True
+                rest = pack(self._encoder.rest(), self._max_packet) if acquired else ()
+                if rest:
+                    self._transport.send(rest)
                 self._transport.close()
         except Exception:  # a transport is anybody's
             _logger.exception("Closing the StatsD transport failed")
@@ -212,11 +216,12 @@ class StatsdMetricExporter(MetricExporter):
             if acquired:
                 lock.release()
 
-    def _own_lock(self) -> threading.Lock:
+    def _lock_of_process(self) -> threading.Lock:
         if self._pid != os.getpid():
             # A thread of the parent may have held the lock at the fork; no thread of this process will ever release it.
             self._lock = threading.Lock()
             self._pid = os.getpid()
+            self._encoder.rest()  # is the parent's to send
         return self._lock
 
 

@@ -63,6 +63,33 @@ def _shares(count: int, total: int) -> list[int]:
     return [share] * (count - rest) + [share + 1] * rest
 
 
+def expanded_samples(
+    factor: float | None, count: int, total: Any, ends: tuple[Any, Any], *, whole: bool
+) -> tuple[float | None, Sequence[float]]:
+    """Samples that have the count and sum of an aggregated point, and the factor they are to be printed with.
+
+    Args:
+        factor: Factor to milliseconds; None: the histogram is no time.
+        count: Number of measurements, positive.
+        total: Their sum.
+        ends: Least and greatest of them; None or infinite where that is not known.
+        whole: Whether times are whole milliseconds.
+    """
+    if factor is None and not isinstance(total, int):
+        mean = total / count
+        if count > MAX_EXPANDED:
+            return None, [mean] * MAX_EXPANDED
+        return None, [mean] * (count - 1) + [total - mean * (count - 1)]
+    unit = 1 if whole or factor is None else 1000
+    scale = (factor or 1.0) * unit
+    # A View may turn minimum and maximum off; the SDK then says infinity.
+    least, greatest = [round(end * scale) if end is not None and math.isfinite(end) else None for end in ends]
+    shares = expand(count, total if factor is None else round(total * scale), least, greatest)
+    if factor is None:
+        return None, shares
+    return 1.0, [share / unit for share in shares]
+
+
 def whole(value: Any) -> tuple[int, Any]:
     """An integer of 64 bits, and what is left for the next time; what is beyond 64 bits is lost."""
     cut = int(value)
@@ -84,7 +111,7 @@ def thinned(samples: Sequence[Any], most: int) -> tuple[str, Sequence[Any], Sequ
     return rate, chosen[:weighted], chosen[weighted:]
 
 
-def joined(head: str, values: Sequence[str], suffix: str, length: int) -> list[str]:
+def join_values(head: str, values: Sequence[str], suffix: str, length: int) -> list[str]:
     """Values of one series in as few lines as there can be, ``name:1:2:3|ms``, none above `length` bytes.
 
     A line of a single value may be longer.
@@ -125,7 +152,7 @@ def pack(lines: Sequence[str], max_packet: int) -> list[bytes]:
     return datagrams
 
 
-def plain(samples: Sequence[Any], scale: float, *, typed: bool) -> bool:
+def are_printable(samples: Sequence[Any], scale: float, *, typed: bool) -> bool:
     """Whether all samples may be printed as they are; three passes at C speed spare a test per sample."""
     try:
         if not math.isfinite(sum(samples) * scale) or min(samples) < 0:

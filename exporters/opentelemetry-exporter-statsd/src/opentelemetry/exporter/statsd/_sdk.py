@@ -51,7 +51,7 @@ def collect_synchronous(reader: MetricReader) -> MetricsData | None:
 class HistogramAggregation(ExplicitBucketHistogramAggregation):
     """An aggregation of histograms whose series a subclass replaces by its own."""
 
-    series_class: type = object
+    series_class: Any = object
     """Base class of a series, with the methods `aggregate` and `collect`."""
 
     def start(self, series: Any, instrument: str, attributes: Any, start_nano: int) -> None:
@@ -67,7 +67,8 @@ class HistogramAggregation(ExplicitBucketHistogramAggregation):
     def _create_aggregation(self, instrument: Any, attributes: Any, *args: Any, **kwargs: Any) -> Any:
         built: Any = super()._create_aggregation(instrument, attributes, *args, **kwargs)
         try:
-            series_class = _inheriting(self.series_class, type(built))
+            sdk_class: Any = type(built)
+            series_class = _inheriting(self.series_class, sdk_class)
             series = series_class.__new__(series_class)
             series.__dict__.update(built.__dict__)
             start_nano = args[-1] if args and isinstance(args[-1], int) else 0
