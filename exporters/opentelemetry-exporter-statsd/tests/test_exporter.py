@@ -76,7 +76,7 @@ def test_shutdown_may_come_twice_and_an_export_after_it_fails_quietly(applicatio
     app.exporter.shutdown()
     assert app.exporter.export(MetricsData([])) is MetricExportResult.FAILURE
     assert app.flush() == []
-    assert app.exporter.force_flush()
+    assert not app.exporter.force_flush()
 
 
 def test_an_unreachable_server_is_a_failed_export_not_an_exception(application: Any) -> None:

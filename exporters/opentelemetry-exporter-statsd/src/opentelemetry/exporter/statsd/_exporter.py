@@ -190,8 +190,21 @@ class StatsdMetricExporter(MetricExporter):
                 _logger.exception("Leaving out metrics failed")
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Nothing is held back that the server would take, so there is nothing to flush."""
-        return True
+        """Send what waits for the server; returns whether everything was taken, as far as that can be known.
+
+        Args:
+            timeout_millis: Milliseconds to wait for an export in another thread.
+        """
+        lock = self._lock_of_process()
+        if not lock.acquire(timeout=max(timeout_millis / 1000, 0)):
+            return False
+        try:
+            return not self._closed and self._transport.send(())
+        except Exception:  # a transport is anybody's
+            _logger.exception("Flushing metrics to StatsD failed")
+            return False
+        finally:
+            lock.release()
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
         """Close the transport. A second call does nothing.

@@ -6,9 +6,10 @@ import time
 from typing import Protocol
 
 from opentelemetry.exporter.statsd._endpoint import Endpoint
+from opentelemetry.exporter.statsd._lookup import Lookup
 
 MAX_STREAM_PACKET = 8192
-"""Bytes of one packet, unless told otherwise: the Datadog Agent's own buffer."""
+"""Bytes of one packet by default: the buffer of Datadog's Agent."""
 
 
 class Link(Protocol):
@@ -98,6 +99,7 @@ class StreamLink:
         self._socket: socket.socket | None = None
         self._frame = b""
         self._gone = 0
+        self._lookup = Lookup(endpoint, socket.SOCK_STREAM)
 
     def open(self, timeout: float) -> None:
         if self._socket is not None:
@@ -112,7 +114,7 @@ class StreamLink:
                 opened.close()
                 raise
         else:
-            opened = socket.create_connection((self._endpoint.host, self._endpoint.port), timeout)
+            opened = self._connect(timeout)
         self._socket = opened
 
     def put(self, datagram: bytes, timeout: float) -> bool:
@@ -131,6 +133,21 @@ class StreamLink:
             self._frame = b""
             return False
         return True
+
+    def _connect(self, timeout: float) -> socket.socket:
+        deadline = time.monotonic() + timeout
+        failure = OSError("no address")
+        for family, address in self._lookup.addresses(timeout):
+            opened = socket.socket(family, socket.SOCK_STREAM)
+            opened.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                opened.connect(address)
+            except OSError as error:
+                opened.close()
+                failure = error
+            else:
+                return opened
+        raise failure
 
     def unfinished(self) -> list[bytes]:
         if not self._frame:
