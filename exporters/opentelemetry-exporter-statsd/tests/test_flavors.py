@@ -128,7 +128,7 @@ def test_a_series_with_too_many_measurements_is_sampled(application: Any) -> Non
     assert forms == {"busy:N|ms|@0.1|#k:v": 100, "quiet:N|ms": 100}
 
 
-def test_chosen_attributes_of_the_resource_are_tags_that_any_other_tag_overrides(server: Any) -> None:
+def test_attributes_of_the_resource_are_tags_that_others_override(server: Any) -> None:
     exporter = StatsdMetricExporter(
         server.endpoint,
         tags={"env": "mine"},

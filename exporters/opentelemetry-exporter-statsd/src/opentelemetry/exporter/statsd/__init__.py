@@ -1,7 +1,7 @@
 """OpenTelemetry metrics to StatsD: every single measurement, one by one.
 
-`StatsdMetricReader` collects and sends each second; ``OTEL_METRICS_EXPORTER=statsd`` takes it, as
-`StatsdEnvironmentMetricReader`. `StatsdMetricExporter` is a plain `MetricExporter`, for any reader of the SDK.
+`StatsdMetricReader` collects and sends each second; ``OTEL_METRICS_EXPORTER=statsd`` selects it as
+`StatsdEnvironmentMetricReader`. `StatsdMetricExporter` is a `MetricExporter` for any reader of the SDK.
 """
 
 from opentelemetry.exporter.statsd._endpoint import Endpoint, parse_endpoint

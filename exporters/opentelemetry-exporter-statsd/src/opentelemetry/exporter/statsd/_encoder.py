@@ -49,15 +49,15 @@ MILLISECONDS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001, "min": 60_0
 class Encoder:
     """A writer of the SDK's data as lines.
 
-    It remembers the last value of cumulative counters (a number a series, as long as the exporter lives) and rendered
-    names.
+    It remembers the last value of cumulative counters (one number for each series, as long as the exporter lives) and
+    rendered names.
 
     Args:
-        namer: Names the points.
-        flavor: What the server understands.
+        namer: Maker of names and tags.
+        flavor: Description of what the server understands.
         whole_milliseconds: Whether timers are rounded (half to even) to whole milliseconds, at least 1.
         absolute_gauges: Whether the server takes ``-5`` as a value; elsewhere a sign means "change by".
-        resource_tags: Attribute of the resource to tag.
+        resource_tags: Tag by attribute of the resource.
         distributions: Whether a histogram that is no time is written as a distribution.
         sample_above: Measurements of a series above which they are sampled; None: never.
         line_length: Bytes of a line of many values; 0: a line has one value.
@@ -257,7 +257,7 @@ class Encoder:
         lines += join_values(head, written, suffix, self._line_length) if self._line_length else written
 
     def _cleaned(self, metric: Metric, samples: Sequence[Any], scale: float, *, least: float) -> list[float]:
-        """Finite numbers only, none below the least."""
+        """The finite numbers among samples, none below the least."""
         cleaned: list[float] = []
         for sample in samples:
             try:

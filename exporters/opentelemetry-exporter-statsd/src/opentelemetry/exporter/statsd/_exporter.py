@@ -1,4 +1,4 @@
-"""The exporter: what is asked of the SDK, and the way from its data to the network."""
+"""The exporter: which data it wants from the SDK, and how they get to the network."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExpor
 _logger = logging.getLogger("opentelemetry.exporter.statsd")
 
 MAX_DATAGRAM = 1432
-"""Bytes of a datagram over UDP, unless told otherwise: what fits one Ethernet frame, also with IPv6 and a tunnel."""
+"""Bytes of a datagram over UDP by default: what fits one Ethernet frame, also with IPv6 and a tunnel."""
 
 SHUTDOWN_WAIT = 2.0
 """Seconds `shutdown` waits for an export in another thread."""
@@ -49,40 +49,43 @@ _TEMPORALITY: dict[type, AggregationTemporality] = {
 
 
 class StatsdMetricExporter(MetricExporter):
-    """Sends metrics to a StatsD server, each measurement of a histogram on a line of its own.
+    """An exporter of metrics to a StatsD server, each measurement of a histogram on a line of its own.
 
     Args:
-        endpoint: ``host:port``, ``host`` (port 8125), ``[ipv6]:port``, each also after ``udp://`` or ``tcp://``;
+        endpoint: Place of the server, by default ``localhost:8125``: ``host:port``, ``host`` (port 8125),
+            ``[ipv6]:port``, each also after ``udp://`` or ``tcp://``;
             ``unix:///path`` (datagrams), ``unixstream:///path``. Connected when first used.
-        prefix: Stands before every name with exactly one dot after it. Control characters, blanks and ``|:#@,`` become
+        prefix: Text before every name, with exactly one dot after it. Control characters, blanks and ``|:#@,`` become
             ``_``, and so does what the flavor reserves.
-        flavor: How tags are written: ``datadog``, ``influx``, ``graphite``, ``signalfx``; ``etsy`` and ``collectd``
-            know no tags, and tag values become part of the name.
-        rules: Names of known instruments. One without a rule keeps its name, and its attributes become tags (or,
+        flavor: Way to write tags: ``datadog`` (default), ``influx``, ``graphite``, ``signalfx``; ``etsy`` and
+            ``collectd`` know no tags, and tag values become part of the name. It does not decide how negative gauges
+            are written: see ``absolute_gauges``.
+        rules: Names of chosen instruments. One without a rule keeps its name, and its attributes become tags (or,
             without tags, ``.key.value`` in key order).
         tags: Tags of every metric, where the flavor has tags. A metric's own tag of the same key wins.
         resource_tags: Attributes of the resource that become tags of every metric, and the tag of each, such as
             ``{"service.name": "service"}``, where the flavor has tags. Any other tag of the same name wins.
-        use_tags: Whether the tagged form of the rules is taken. None: if the flavor has tags. False with a flavor that
-            has
-            them: the untagged names, the tags of the rules not sent, but ``extra_tags`` are.
-        max_packet: Bytes a datagram may have. A single longer line still goes, alone. None: 1432 for UDP, 8192
+        use_tags: Whether the tagged form of the rules is taken. None (default): if the flavor has tags. False with a
+            flavor that has them: the untagged names; the tags of the rules are not sent, ``extra_tags`` are.
+        max_packet: Bytes of a datagram at most. A single longer line still goes, alone. None: 1432 for UDP, 8192
             otherwise.
-        whole_milliseconds: Times are rounded half to even to whole milliseconds, at least 1. Otherwise up to 3
-            decimals.
-        tag_value: Makes a tag's text safe. Default: letters, digits and ``_ . - : /`` stay, the rest becomes ``_``.
-        absolute_gauges: Send ``-5`` as it is (Datadog). Otherwise 0 is sent just before, in the same datagram, because
-            a sign means "change by" to most servers.
-        distributions: Histograms that are no times get the type ``d``, where the flavor has it.
-        pack_values: Many values of one series share a line, ``name:1:2:3|ms``: a third of the work, fewer datagrams.
-            For ``datadog`` with an Agent from 6.25 or 7.25 on only.
-        sample_above: Of a series with more measurements than this in one interval about as many are sent, with
-            ``|@rate``, so that the server's count stays exact. None: never. For flavors whose servers weigh times only:
+        whole_milliseconds: Whether times are rounded half to even to whole milliseconds, at least 1. Otherwise they
+            have up to 3 decimals.
+        tag_value: Function that makes a tag's text safe. Default: letters, digits and ``_ . - : /`` stay, the rest
+            becomes ``_``.
+        absolute_gauges: Whether ``-5`` is sent as it is, which only Datadog's Agent reads as a value. Otherwise, also
+            with the flavor ``datadog``, 0 is sent just before, in the same datagram, because a sign means "change by"
+            to most servers.
+        distributions: Whether histograms that are no times get the type ``d``, where the flavor has it.
+        pack_values: Whether many values of one series share a line, ``name:1:2:3|ms``: a third of the work, fewer
+            datagrams. For ``datadog`` with an Agent from 6.25 or 7.25 on only.
+        sample_above: Measurements of a series in one interval above which about as many are sent, with ``|@rate``, so
+            that the server's count stays exact. None (default): never. For flavors whose servers weigh times only:
             ``datadog``, ``influx``, ``signalfx``.
-        transport: Takes the datagrams, in place of UDP to ``endpoint``.
+        transport: Transport that takes the datagrams, in place of the one to ``endpoint``.
 
     Raises:
-        ValueError: An endpoint, flavor, rule, size or option that cannot be; the text says what would do.
+        ValueError: An endpoint, flavor, rule, size or option that cannot be; the message has what was expected.
     """
 
     def __init__(
@@ -147,7 +150,7 @@ class StatsdMetricExporter(MetricExporter):
 
     @property
     def dropped(self) -> int:
-        """Measurements not sent: beyond the bound of a series, not finite, not printable, or given up on the way."""
+        """Measurements not sent: beyond the limit of a series, not finite, not printable, refused or given up."""
         return self._encoder.dropped + self._raw.dropped + getattr(self._transport, "dropped", 0)
 
     def when_filling(self, callback: Callable[[], bool]) -> None:
@@ -160,10 +163,10 @@ class StatsdMetricExporter(MetricExporter):
         self._raw.on_filling = callback
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
-        """Send the data. Never raises; FAILURE when something is known not to have been sent, or after `shutdown`.
+        """Send the data. Never raises; FAILURE when something is known not to have arrived, or after `shutdown`.
 
         Args:
-            metrics_data: As the SDK collects it. A histogram point may be a `SampledHistogramDataPoint`.
+            metrics_data: Data as the SDK collects them. A histogram point may be a `SampledHistogramDataPoint`.
             timeout_millis: Milliseconds over which datagrams of UDP are spread at most, 1000 at most. Connections have
                 a budget of their own.
             **kwargs: Ignored.

@@ -35,17 +35,17 @@ def number(value: Any) -> str | None:
 
 
 def expand(count: int, total: int, low: int | None, high: int | None) -> list[int]:
-    """Measurements that could have been: ``count`` integers whose sum is ``total``, and their ends if known.
+    """Measurements that fit a point: ``count`` integers whose sum is ``total``, with the ends if there are any.
 
     A bucketed histogram does not know its measurements. The mean, repeated, keeps count, sum and mean of the server
     right; minimum and maximum are right too when the point has them, while percentiles are only what can be had.
     More than `MAX_EXPANDED` measurements become `MAX_EXPANDED` of the mean: mean right, count and sum too small.
 
     Args:
-        count: How many measurements, positive.
-        total: Their sum, in the smallest unit that will be printed.
-        low: The least of them, or None.
-        high: The greatest of them, or None.
+        count: Number of measurements, positive.
+        total: Sum of them, in the smallest unit that will be printed.
+        low: Least of them, or None.
+        high: Greatest of them, or None.
     """
     if count > MAX_EXPANDED:
         return expand(MAX_EXPANDED, round(total * MAX_EXPANDED / count), low, high)
@@ -71,7 +71,7 @@ def expanded_samples(
     Args:
         factor: Factor to milliseconds; None: the histogram is no time.
         count: Number of measurements, positive.
-        total: Their sum.
+        total: Sum of them.
         ends: Least and greatest of them; None or infinite where that is not known.
         whole: Whether times are whole milliseconds.
     """
@@ -91,7 +91,7 @@ def expanded_samples(
 
 
 def whole(value: Any) -> tuple[int, Any]:
-    """An integer of 64 bits, and what is left for the next time; what is beyond 64 bits is lost."""
+    """The whole part of a number, and the rest; what is beyond 64 bits is lost."""
     cut = int(value)
     return max(-LARGEST_INT64, min(cut, LARGEST_INT64)), value - cut
 
@@ -101,7 +101,7 @@ def thinned(samples: Sequence[Any], most: int) -> tuple[str, Sequence[Any], Sequ
 
     Returns:
         The rate of the chosen ones, which each stand for a whole number of samples; the chosen ones; and a few more,
-        that stand for themselves, so that all together count for exactly as many as there were.
+        that stand for themselves, so that all of them count for exactly as many as there were.
     """
     each = math.ceil(len(samples) / most)
     weighted, alone = divmod(len(samples), each)

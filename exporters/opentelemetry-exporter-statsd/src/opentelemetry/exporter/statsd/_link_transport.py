@@ -106,7 +106,7 @@ class KeepingTransport:
             except (OSError, UnicodeError) as error:
                 waiting[:0] = self._link.unfinished()
                 self._link.close()
-                # A peer that was there a moment ago is asked once more: it may have been started anew.
+                # A peer that was there a moment ago is tried once more: it may have been restarted.
                 if attempt == 1 and isinstance(error, ConnectionError):
                     continue
                 self._keep(waiting)

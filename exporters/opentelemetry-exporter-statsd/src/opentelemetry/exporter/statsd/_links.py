@@ -34,17 +34,17 @@ class Link(Protocol):
         """Hand over the rest of what was begun; returns whether that is out."""
 
     def unfinished(self) -> list[bytes]:
-        """What was taken and did not get through, from the first line that was cut; asked before `close`."""
+        """What was taken and did not get through, from the first line that was cut. To be called before `close`."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class UnixDatagramLink:
-    """Datagrams to a Unix socket. The reader's queue is short (10 datagrams on Linux): a send waits for room.
+    """A link of datagrams to a Unix socket. The reader's queue is short (10 datagrams on Linux): a send waits for room.
 
     Args:
-        path: Of the socket.
+        path: Path of the socket.
     """
 
     longest_wait = 0.0  # it is on this machine: asking costs nothing
@@ -86,10 +86,10 @@ class UnixDatagramLink:
 
 
 class StreamLink:
-    """A stream: TCP, where each line ends with a newline, or a Unix stream, where each packet begins with its length.
+    """A link of a stream: TCP, where a newline ends each line, or a Unix stream, where its length begins each packet.
 
     Args:
-        endpoint: Of scheme ``tcp`` or ``unixstream``.
+        endpoint: Place of scheme ``tcp`` or ``unixstream``.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -178,7 +178,7 @@ class StreamLink:
 
     @staticmethod
     def _check_peer(connection: socket.socket) -> None:
-        """A server that went away said so, and what is sent to it now would be lost without a word."""
+        """Raise if the server has closed the connection: what is sent now would be lost without an error."""
         connection.settimeout(0.0)
         try:
             while connection.recv(4096):

@@ -34,7 +34,7 @@ class SampledHistogramDataPoint(HistogramDataPoint):
     stream: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def to_json(self, indent: int | None = 4) -> str:
-        """As the SDK's point, with the samples; the stream is nobody's business."""
+        """As the SDK's point, with the samples; without the stream."""
         names = (name for name in self.__dataclass_fields__ if name not in {"stream", "exemplars"})
         return dumps({name: getattr(self, name) for name in names}, indent=indent, default=str)
 
@@ -107,7 +107,7 @@ def _summary(samples: list[Any]) -> tuple[float, float, float]:
 
 
 def _nobody() -> bool:
-    """Nobody collects before it is time."""
+    """Collect nothing: no reader can be woken."""
     return False
 
 

@@ -1,4 +1,4 @@
-"""Bytes to the network. Nothing here raises into the caller, and nothing waits longer than its budget."""
+"""The transport over UDP. Nothing here raises into the caller or waits longer than its budget."""
 
 import errno
 import logging
@@ -31,11 +31,11 @@ RESOLVE_INTERVAL = 300.0
 LOOKUP_TIMEOUT = 2.0
 """Seconds that a `send` waits for a name server."""
 RETRY_INTERVAL = 30.0
-"""Seconds until a look-up that failed is tried again, while older addresses are known: one may take seconds."""
+"""Seconds until a look-up that failed is tried again, while there are older addresses: one may take seconds."""
 
 
 class Transport(Protocol):
-    """What takes the datagrams of an exporter."""
+    """A way for the datagrams of an exporter to the server."""
 
     def send(self, datagrams: Sequence[bytes]) -> bool:
         """Send datagrams in order; False if one is known not to have arrived. Never raises.
@@ -44,7 +44,7 @@ class Transport(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of the connection; a later `send` returns False."""
+        """Close the connection; a later `send` returns False."""
 
 
 class UdpTransport:
@@ -185,9 +185,8 @@ class UdpTransport:
                 failure = error
                 self._disconnect()
             else:
-                # On the same host a refusal is known at once. A question costs as much as a fifth of a send: it is
-                # asked of a new socket, to find the address that listens, and after the last datagram, to know how
-                # things stand.
+                # On the same host a refusal is known at once. Asking costs a fifth of a
+                # send: a new socket is asked, to find the address that listens, and any after the last datagram.
                 code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if ask else 0
                 if not code:
                     self.sent += 1
