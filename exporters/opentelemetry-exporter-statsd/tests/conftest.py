@@ -23,13 +23,13 @@ class Server:
 
     def datagrams(self, wait: float = 0.0) -> list[bytes]:
         """What has arrived; `wait` seconds for the first."""
-        found = []
+        received = []
         self.socket.settimeout(wait)
         while True:
             try:
-                found.append(self.socket.recv(65_536))
+                received.append(self.socket.recv(65_536))
             except (BlockingIOError, TimeoutError):
-                return found
+                return received
             self.socket.settimeout(0.0)
 
     def lines(self, wait: float = 0.0) -> list[str]:

@@ -33,7 +33,7 @@ def test_fractions_add_up_too() -> None:
     assert backlog.take() == ["a:2.50001|c"]
 
 
-def test_of_a_gauge_the_last_value_stays_with_the_zero_that_makes_it_absolute() -> None:
+def test_of_a_gauge_the_last_value_stays_with_its_zero() -> None:
     backlog = Backlog()
     backlog.keep([b"g:1|g\ng:2|g", b"g:0|g\ng:-5|g", b"absolute:-1|g\nabsolute:-2|g"])
     lines = backlog.take()

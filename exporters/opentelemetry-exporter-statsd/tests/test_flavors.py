@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.exporter.statsd import StatsdMetricExporter
-from opentelemetry.exporter.statsd._lines import joined, thinned
+from opentelemetry.exporter.statsd._lines import join_values, thinned
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -97,7 +97,7 @@ def test_values_of_one_series_share_lines_of_the_size_of_a_datagram(application:
 
 @given(st.lists(st.text("0123456789.", min_size=1, max_size=8), max_size=50), st.integers(1, 60))
 def test_packed_values_keep_their_order_and_no_line_is_longer_than_it_must(values: list[str], length: int) -> None:
-    lines = joined("é:", values, "|ms", length)
+    lines = join_values("é:", values, "|ms", length)
     assert [value for line in lines for value in line[2:-3].split(":")] == values
     for line, following in zip(lines, [*lines[1:], ""], strict=False):
         assert len(line.encode()) <= length or line.count(":") == 1
@@ -128,7 +128,7 @@ def test_a_series_with_too_many_measurements_is_sampled(application: Any) -> Non
     assert forms == {"busy:N|ms|@0.1|#k:v": 100, "quiet:N|ms": 100}
 
 
-def test_chosen_attributes_of_the_resource_are_tags_that_any_other_tag_overrides(server: Any) -> None:
+def test_attributes_of_the_resource_are_tags_that_others_override(server: Any) -> None:
     exporter = StatsdMetricExporter(
         server.endpoint,
         tags={"env": "mine"},

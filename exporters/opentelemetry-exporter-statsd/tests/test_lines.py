@@ -10,7 +10,7 @@ from opentelemetry.exporter.statsd._lines import MAX_EXPANDED, expand, pack
 
 
 @pytest.mark.parametrize("size", [512, 1432, 8192])
-def test_lines_that_just_fit_go_in_one_datagram_and_one_byte_more_makes_two(size: int) -> None:
+def test_lines_that_just_fit_go_in_one_datagram(size: int) -> None:
     lines = ["a" * 99 + str(number % 10) for number in range(size // 101)]
     fitting = [*lines, "b" * (size - 101 * len(lines))]
     assert pack(fitting, size) == ["\n".join(fitting).encode()]
@@ -42,14 +42,14 @@ def test_nothing_packs_into_nothing() -> None:
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=50))
-def test_an_expansion_has_the_count_sum_minimum_and_maximum_of_what_was_measured(measured: list[int]) -> None:
+def test_an_expansion_keeps_count_sum_minimum_and_maximum(measured: list[int]) -> None:
     expanded = expand(len(measured), sum(measured), min(measured), max(measured))
     assert (len(expanded), sum(expanded)) == (len(measured), sum(measured))
     assert (min(expanded), max(expanded)) == (min(measured), max(measured))
 
 
 @given(st.integers(1, 100), st.integers(0, 10**9))
-def test_an_expansion_without_ends_has_count_and_sum_of_nearly_equal_shares(count: int, total: int) -> None:
+def test_an_expansion_without_ends_has_nearly_equal_shares(count: int, total: int) -> None:
     expanded = expand(count, total, None, None)
     assert (len(expanded), sum(expanded)) == (count, total)
     assert max(expanded) - min(expanded) <= 1
@@ -64,7 +64,7 @@ def test_a_huge_point_is_bounded_and_keeps_its_mean() -> None:
     assert expanded == [7] * MAX_EXPANDED
 
 
-def test_a_negative_gauge_and_its_zero_stay_in_one_datagram_with_ten_bytes_left(application: Any, server: Any) -> None:
+def test_a_negative_gauge_and_its_zero_stay_in_one_datagram(application: Any, server: Any) -> None:
     app = application(flavor="etsy", max_packet=100)
     app.meter.create_counter("c" * 86).add(1)
     app.meter.create_gauge("g").set(-3.5)

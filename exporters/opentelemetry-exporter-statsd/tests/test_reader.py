@@ -28,7 +28,8 @@ class Read:
     """A provider with the reader."""
 
     def __init__(self, endpoint: str, interval: float, **options: Any) -> None:
-        self.reader = StatsdMetricReader(StatsdMetricExporter(endpoint, **options), interval=interval)
+        self.exporter = StatsdMetricExporter(endpoint, **options)
+        self.reader = StatsdMetricReader(self.exporter, interval=interval)
         self.provider = MeterProvider([self.reader], shutdown_on_exit=False)
         self.meter = self.provider.get_meter("test")
 
@@ -60,7 +61,7 @@ def test_it_sends_at_each_interval_by_itself(read: Any, server: Any) -> None:
         assert server.lines(wait=20) == [f"c:{number}|c"]
 
 
-def test_a_series_that_fills_is_sent_before_its_time_and_nothing_of_it_is_lost(read: Any, server: Any) -> None:
+def test_a_series_that_fills_is_sent_before_its_time(read: Any, server: Any) -> None:
     app = read()
     app.reader._exporter._raw.limit = 1000
     histogram = app.meter.create_histogram("h", unit="ms")
@@ -68,7 +69,7 @@ def test_a_series_that_fills_is_sent_before_its_time_and_nothing_of_it_is_lost(r
     for number in range(20):
         for _ in range(501):
             histogram.record(number)
-        wait_for(lambda: app.reader._requests.empty() and not app.reader._received)
+        wait_for(lambda: app.reader._requests.empty() and not app.reader._outbox.unsent())
         got += server.lines(wait=0.2)
     assert got, "long before the hour of the interval"
     app.reader.force_flush()
@@ -91,7 +92,66 @@ def test_whoever_collects_the_thread_sends(read: Any, server: Any) -> None:
     assert server.lines(wait=20) == ["c:1|c"]
 
 
-def test_a_collection_that_fails_is_told_once_and_the_next_ones_come(
+def interruption(error: BaseException) -> Callable[[CallbackOptions], Iterator[Observation]]:
+    def callback(_: CallbackOptions) -> Iterator[Observation]:
+        yield Observation(1)
+        raise error
+
+    return callback
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+def test_an_interrupt_in_a_callback_ends_no_thread(
+    read: Any, server: Any, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    app = read()
+    app.meter.create_observable_counter("bad", callbacks=[interruption(error)])
+    counter = app.meter.create_counter("c")
+    for _ in range(3):
+        counter.add(1)
+        assert app.reader.force_flush()
+        assert "c:1|c" in server.lines()
+    assert caplog.text.count(f"{type(error).__name__}") == 1
+    assert caplog.text.count("(logged once)") == 1
+
+
+class Deadly(logging.Filter):
+    """What no guard of a thread survives: logging the error raises as well."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        raise SystemExit
+
+
+@pytest.mark.parametrize("killed", ["collector", "sender"])
+def test_a_thread_that_died_is_started_again(
+    server: Any, killed: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Read(server.endpoint, NEVER)
+    counter = app.meter.create_counter("c")
+    worker = getattr(app.reader, f"_{killed}")
+    thread = worker._thread
+    logger, deadly = logging.getLogger("opentelemetry.exporter.statsd"), Deadly()
+    with monkeypatch.context() as patch:
+        if killed == "collector":
+            patch.setattr(app.reader, "_collect", lambda *_, **__: sys.exit())
+        else:
+            patch.setattr(app.exporter, "export", lambda *_, **__: sys.exit())
+        logger.addFilter(deadly)
+        try:
+            counter.add(1)
+            app.reader.force_flush(timeout_millis=1)
+            thread.join(20)
+        finally:
+            logger.removeFilter(deadly)
+        assert not thread.is_alive()
+    counter.add(1)
+    assert app.reader.force_flush()
+    assert server.lines()[-1].startswith("c:")
+    assert caplog.text.count("died and is started again (logged once)") == 1
+    app.reader.shutdown()
+
+
+def test_a_collection_that_fails_is_logged_once(
     read: Any, server: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = read()
@@ -127,7 +187,7 @@ def test_it_sends_what_is_left_at_its_end_once(read: Any, server: Any) -> None:
     app.meter.create_counter("c").add(1)
     assert not app.reader.force_flush()
     assert server.lines() == ["c:1|c"]
-    assert not app.reader._thread.is_alive()
+    assert app.reader._sender.join(0)
 
 
 def test_a_name_server_that_does_not_answer_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,10 +204,9 @@ def test_a_name_server_that_does_not_answer_does_not_hold_up_the_end(monkeypatch
     app = Read("tcp://statsd.invalid", NEVER)
     app.meter.create_counter("c").add(1)
     app.provider.shutdown()
-    assert app.reader._thread.is_alive(), "nobody waits for it"
+    assert not app.reader._sender.join(0), "nobody waits for it"
     answered.set()
-    app.reader._thread.join(20)
-    assert set(asked) == {app.reader._thread.name}
+    assert app.reader._sender.join(20)
     assert app.reader._exporter.dropped == 1
 
 
@@ -226,7 +285,7 @@ def test_a_child_forked_in_the_middle_of_a_collection_sends(read: Any, server: A
 
     def work() -> None:
         counter.add(7)
-        assert app.reader._thread.is_alive()
+        assert not app.reader._sender.join(0)
 
     child = in_child(work)
     go_on.set()
@@ -262,9 +321,7 @@ def test_the_environment_makes_the_reader(monkeypatch: pytest.MonkeyPatch, serve
     provider.shutdown()
 
 
-def test_a_closed_server_is_told_once_however_often_the_reader_tries(
-    read: Any, server: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_closed_server_is_logged_once(read: Any, server: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opentelemetry.exporter.statsd")
     app = read()
     server.close()

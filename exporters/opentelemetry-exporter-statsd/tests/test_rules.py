@@ -91,7 +91,7 @@ def test_a_documented_name_is_written_to_the_byte(
     assert app.flush() == [line]
 
 
-def test_without_use_tags_a_tag_flavor_takes_the_untagged_name_but_sends_the_users_own_tags(application: Any) -> None:
+def test_without_use_tags_only_tags_of_the_user_are_sent(application: Any) -> None:
     app = application(**DATADOG, use_tags=False)
     app.meter.create_histogram(ROUTE.instrument, unit="s").record(0.01, HELLO)
     app.meter.create_histogram(TIMER.instrument, unit="s").record(0.01, {"c2c.key": ("a",), "b": "x"})
@@ -127,7 +127,7 @@ def test_what_a_rule_resolves_to_is_neither_sanitised_nor_cut() -> None:
     )
 
 
-def test_the_default_of_a_division_is_divided_too_and_text_that_is_no_number_takes_it() -> None:
+def test_the_default_of_a_division_is_divided_too() -> None:
     rule = NameRule("x", ["{status//100:500}", "{code//10}"])
     assert resolve(rule, {"code": 404.9}, tagged=False) == (["5", "40"], {})
     assert resolve(rule, {"status": "abc", "code": "77"}, tagged=False) == (["5", "7"], {})

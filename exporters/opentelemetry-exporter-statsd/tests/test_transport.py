@@ -71,7 +71,7 @@ def test_an_endpoint_is_understood(text: str, endpoint: Endpoint) -> None:
         ("http://h:1", "unknown scheme"),
     ],
 )
-def test_an_endpoint_that_cannot_be_is_refused_with_what_it_held_and_what_would_do(text: str, reason: str) -> None:
+def test_a_bad_endpoint_is_refused_with_value_and_expectation(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         parse_endpoint(text)
     assert repr(text) in str(caught.value)
@@ -102,7 +102,7 @@ def test_ipv6_is_reached(start_server: Any) -> None:
 
 
 @pytest.mark.parametrize("several_addresses", [False, True])
-def test_a_server_that_is_down_is_one_warning_and_its_return_one_line_and_nothing_later_is_lost(
+def test_an_outage_is_one_warning_and_its_end_one_line(
     start_server: Any, free_port: int, caplog: pytest.LogCaptureFixture, several_addresses: bool
 ) -> None:
     caplog.set_level(logging.INFO, "opentelemetry.exporter.statsd")
@@ -139,7 +139,7 @@ def test_a_refusal_of_an_earlier_datagram_does_not_cost_the_next_one(server: Any
     transport.close()
 
 
-def test_a_name_that_does_not_resolve_at_first_is_found_later_and_followed_when_it_moves(
+def test_a_name_is_looked_up_until_it_resolves_and_when_it_moves(
     start_server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "opentelemetry.exporter.statsd")
@@ -176,13 +176,13 @@ def test_a_name_that_does_not_resolve_at_first_is_found_later_and_followed_when_
     transport.close()
 
 
-def test_a_host_no_name_server_can_be_asked_for_is_an_outage_not_an_exception() -> None:
+def test_a_host_that_cannot_be_looked_up_is_an_outage() -> None:
     transport = UdpTransport(Endpoint("a" * 70 + ".example", 8125))
     assert not transport.send([b"lost"])
     transport.close()
 
 
-def test_a_datagram_beyond_the_size_of_udp_is_dropped_counted_and_the_next_arrives(server: Any, transport: Any) -> None:
+def test_a_datagram_too_large_for_udp_costs_itself_alone(server: Any, transport: Any) -> None:
     assert not transport.send([b"a", b"x" * 70_000, b"b" * 3000])
     assert server.datagrams() == [b"a", b"b" * 3000]
     assert (transport.sent, transport.oversized, transport.errors) == (2, 1, 0)
@@ -207,7 +207,7 @@ FULL = b"\n".join([b"timer:12345|ms"] * 95)
 """A datagram of 95 lines: 0.955 ms of the receiver's time."""
 
 
-def test_the_receiver_is_given_time_for_every_line_and_datagram_also_across_calls(server: Any) -> None:
+def test_the_receiver_is_given_time_for_every_line_and_datagram(server: Any) -> None:
     time = Time()
     transport = time.transport(server)
     for _ in range(4):

@@ -1,7 +1,7 @@
 """OpenTelemetry metrics to StatsD: every single measurement, one by one.
 
-`StatsdMetricReader` collects and sends each second; ``OTEL_METRICS_EXPORTER=statsd`` takes it, as
-`StatsdEnvironmentMetricReader`. `StatsdMetricExporter` is a plain `MetricExporter`, for any reader of the SDK.
+`StatsdMetricReader` collects and sends each second; ``OTEL_METRICS_EXPORTER=statsd`` selects it as
+`StatsdEnvironmentMetricReader`. `StatsdMetricExporter` is a `MetricExporter` for any reader of the SDK.
 """
 
 from opentelemetry.exporter.statsd._endpoint import Endpoint, parse_endpoint
@@ -10,7 +10,7 @@ from opentelemetry.exporter.statsd._environment import (
     StatsdEnvironmentMetricReader,
 )
 from opentelemetry.exporter.statsd._exporter import StatsdMetricExporter
-from opentelemetry.exporter.statsd._kept import KeepingTransport
+from opentelemetry.exporter.statsd._link_transport import KeepingTransport
 from opentelemetry.exporter.statsd._links import Link, StreamLink, UnixDatagramLink
 from opentelemetry.exporter.statsd._reader import StatsdMetricReader
 from opentelemetry.exporter.statsd._rules import NameRule, resolve

@@ -10,12 +10,12 @@ LIMIT = 50_000
 
 
 class Backlog:
-    """Keeps lines, and makes one of those that mean the same: counters are added up, the last gauge stays.
+    """A store of lines that merges those that mean the same: counters are added up, the last gauge stays.
 
-    Everything else, such as times, is kept line by line; the oldest go when there are too many.
+    Everything else, such as times, stays line by line; the oldest lines go when there are too many.
 
     Args:
-        limit: Lines that may wait.
+        limit: Lines that may wait, 50,000 by default.
 
     Attributes:
         dropped: Lines that were given up.
@@ -32,20 +32,20 @@ class Backlog:
         return len(self._counters) + len(self._gauges) + len(self._others)
 
     def keep(self, datagrams: Iterable[bytes]) -> None:
-        """Take the lines of datagrams that were not sent."""
+        """Store the lines of datagrams that were not sent."""
         for datagram in datagrams:
             for line in datagram.decode("utf-8", "replace").split("\n"):
                 self._keep(line)
 
     def take(self) -> list[str]:
-        """All lines, counters and gauges first; nothing waits any more."""
+        """Return all lines, counters and gauges first, and empty the store."""
         counters = [f"{name}:{number(value)}|{kind}" for (name, kind), value in self._counters.items()]
         lines = [*counters, *self._gauges.values(), *self._others]
         self.forget()
         return lines
 
     def forget(self) -> None:
-        """Empty it: in a forked child these lines are the parent's to send."""
+        """Empty the store: in a forked child the parent sends these lines."""
         self._counters.clear()
         self._gauges.clear()
         self._others.clear()

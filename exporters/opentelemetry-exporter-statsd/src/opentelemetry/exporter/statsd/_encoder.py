@@ -1,4 +1,4 @@
-"""From the SDK's points to lines. No socket here.
+"""Lines from the SDK's points. No socket here.
 
 A line is ``name:value|type`` with ``|#tag:value,...`` after it where the flavor knows tags; one measurement a line,
 because that is the only form every server parses.
@@ -10,7 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.exporter.statsd._flavors import Flavor
-from opentelemetry.exporter.statsd._lines import MAX_EXPANDED, TOGETHER, expand, joined, number, plain, thinned, whole
+from opentelemetry.exporter.statsd._identity import attributes_key, metric_key
+from opentelemetry.exporter.statsd._lines import (
+    MAX_EXPANDED,
+    TOGETHER,
+    are_printable,
+    expanded_samples,
+    join_values,
+    number,
+    thinned,
+    whole,
+)
 from opentelemetry.exporter.statsd._names import Namer
 from opentelemetry.exporter.statsd._rules import text
 from opentelemetry.exporter.statsd._samples import SampledHistogramDataPoint
@@ -29,22 +39,25 @@ _logger = logging.getLogger("opentelemetry.exporter.statsd")
 MAX_CACHED_NAMES = 10_000
 """Rendered names kept for sums and gauges; the cache is emptied when full."""
 
+ROUNDED_UP = 0.5
+"""The fraction of a counter, left over at the end, from which it counts as one."""
+
 MILLISECONDS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001, "min": 60_000.0, "h": 3_600_000.0}
 """Factor to milliseconds by unit (UCUM, as OpenTelemetry writes units)."""
 
 
 class Encoder:
-    """Turns the SDK's data into lines.
+    """A writer of the SDK's data as lines.
 
-    It remembers the last value of cumulative counters (a number a series, as long as the exporter lives) and rendered
-    names.
+    It remembers the last value of cumulative counters (one number for each series, as long as the exporter lives) and
+    rendered names.
 
     Args:
-        namer: Names the points.
-        flavor: What the server understands.
+        namer: Maker of names and tags.
+        flavor: Description of what the server understands.
         whole_milliseconds: Whether timers are rounded (half to even) to whole milliseconds, at least 1.
         absolute_gauges: Whether the server takes ``-5`` as a value; elsewhere a sign means "change by".
-        resource_tags: Attribute of the resource to tag.
+        resource_tags: Tag by attribute of the resource.
         distributions: Whether a histogram that is no time is written as a distribution.
         sample_above: Measurements of a series above which they are sampled; None: never.
         line_length: Bytes of a line of many values; 0: a line has one value.
@@ -77,33 +90,56 @@ class Encoder:
         self._absolute_gauges = absolute_gauges
         self._names: dict[Any, tuple[str, str]] = {}
         self._last: dict[Any, Any] = {}
-        self._warned = False
+        self._rests: dict[Any, tuple[Any, str]] = {}
+        self._is_drop_logged = False
 
     def lines(self, data: MetricsData) -> list[str]:
-        """The lines of an export, in the order of the data. A point that cannot be written is left out and counted."""
+        """The lines of an export, in the order of the data. What cannot be written is left out alone, and counted."""
         lines: list[str] = []
         for resource in data.resource_metrics:
             if self._resource_tags:
-                self._take_tags(resource.resource.attributes)
-            for scope in resource.scope_metrics:
-                scope_name = getattr(scope.scope, "name", "")
-                for metric in scope.metrics:
-                    write = self._writer(metric)
-                    for point in metric.data.data_points:
-                        try:
-                            write(scope_name, metric, point, lines)
-                        except Exception as error:  # noqa: BLE001  a stranger's value must not stop the others
-                            self._drop(metric, error)
+                self._take_tags(resource)
+            for scope in self._items(resource, "scope_metrics"):
+                for metric in self._items(scope, "metrics"):
+                    self._write(getattr(scope, "scope", None), metric, lines)
         return lines
 
-    def _take_tags(self, attributes: Mapping[str, Any]) -> None:
+    def rest(self) -> list[str]:
+        """The lines of what whole counters have carried over, rounded to the nearest whole; nothing is left over."""
+        lines = [line for value, line in self._rests.values() if value >= ROUNDED_UP]
+        self._rests.clear()
+        return lines
+
+    def _items(self, parent: Any, name: str) -> Sequence[Any]:
+        try:
+            return list(getattr(parent, name))
+        except Exception as error:  # noqa: BLE001  a stranger's data must not stop the others
+            self._drop(parent, error)
+            return ()
+
+    def _write(self, scope: Any, metric: Metric, lines: list[str]) -> None:
+        try:
+            write = self._writer(metric)
+            key = metric_key(scope, metric)
+            points = list(metric.data.data_points)
+        except Exception as error:  # noqa: BLE001  as above
+            self._drop(metric, error)
+            return
+        for point in points:
+            try:
+                write(key, metric, point, lines)
+            except Exception as error:  # noqa: BLE001  as above
+                self._drop(metric, error)
+
+    def _take_tags(self, resource: Any) -> None:
+        attributes = getattr(getattr(resource, "resource", None), "attributes", None) or {}
         chosen = {tag: attributes[key] for key, tag in self._resource_tags.items() if key in attributes}
         tags = self._namer.clean_tags(chosen)
         if tags != self._of_resource:
             self._of_resource = tags
             self._names.clear()
 
-    def _writer(self, metric: Metric) -> Callable[[str, Metric, Any, list[str]], None]:
+    def _writer(self, metric: Metric) -> Callable[[Any, Metric, Any, list[str]], None]:
         data: Any = metric.data  # a later SDK may have more than the four of today
         if isinstance(data, Sum):
             return self._counter if data.is_monotonic else self._up_down_counter
@@ -113,33 +149,42 @@ class Encoder:
             return self._histogram
         return self._unknown
 
-    def _unknown(self, _scope: str, metric: Metric, _point: Any, _lines: list[str]) -> None:
+    def _unknown(self, _key: Any, metric: Metric, _point: Any, _lines: list[str]) -> None:
         raise TypeError(f"data of type {type(metric.data).__name__}")
 
-    def _counter(self, scope: str, metric: Metric, point: Any, lines: list[str]) -> None:
+    def _counter(self, key: Any, metric: Metric, point: Any, lines: list[str]) -> None:
         value = point.value
-        if _is_cumulative(metric) and number(value) is not None:
+        is_cumulative = _is_cumulative(metric)
+        if is_cumulative or self._flavor.whole_counters:
+            key = key, attributes_key(point.attributes)
+        if is_cumulative and number(value) is not None:
             # A first value is sent whole, as the SDK's own delta does, so that the server's total is the counter's. A
             # smaller value than before is a restart, and counts from zero.
-            key = self._key(scope, metric, point.attributes)
             last = self._last.get(key, 0)
             self._last[key] = value
             value = value - last if value >= last else value
-        if value and self._flavor.whole_counters and number(value) is not None:
-            # The fraction is carried over to the next interval.
-            key = "rest", self._key(scope, metric, point.attributes)
-            value, self._last[key] = whole(value + self._last.get(key, 0))
-        if value:
+        if self._flavor.whole_counters and number(value) is not None:
+            value = self._whole_part(key, metric, point, value)
+        if value != 0:
             self._number(metric, point, value, "c", lines)
 
-    def _up_down_counter(self, scope: str, metric: Metric, point: Any, lines: list[str]) -> None:
+    def _whole_part(self, key: Any, metric: Metric, point: Any, value: Any) -> int:
+        """The whole part of an increment; the fraction is carried over to the next one."""
+        before = self._rests.pop(key, (0, ""))[0]
+        cut, left = whole(value + before)
+        if left:
+            head, tags = self._name(metric.name, point.attributes)
+            self._rests[key] = left, f"{head}1|c{tags}"
+        return cut
+
+    def _up_down_counter(self, key: Any, metric: Metric, point: Any, lines: list[str]) -> None:
         value = point.value
         if not _is_cumulative(metric) and number(value) is not None:
-            key = self._key(scope, metric, point.attributes)
+            key = key, attributes_key(point.attributes)
             value = self._last[key] = self._last.get(key, 0) + value
         self._number(metric, point, value, "g", lines)
 
-    def _gauge(self, _scope: str, metric: Metric, point: Any, lines: list[str]) -> None:
+    def _gauge(self, _key: Any, metric: Metric, point: Any, lines: list[str]) -> None:
         self._number(metric, point, point.value, "g", lines)
 
     def _number(self, metric: Metric, point: Any, value: Any, kind: str, lines: list[str]) -> None:
@@ -153,7 +198,7 @@ class Encoder:
         else:
             lines.append(f"{head}{printed}|{kind}{tags}")
 
-    def _histogram(self, scope: str, metric: Metric, point: Any, lines: list[str]) -> None:
+    def _histogram(self, key: Any, metric: Metric, point: Any, lines: list[str]) -> None:
         factor = MILLISECONDS.get(metric.unit or "")
         if isinstance(point, SampledHistogramDataPoint):
             rendered = point.stream.get(self)
@@ -165,7 +210,7 @@ class Encoder:
         head, tags = self._name(metric.name, point.attributes)
         count, total, low, high = point.count, point.sum, point.min, point.max
         if _is_cumulative(metric):
-            key = self._key(scope, metric, point.attributes)
+            key = key, attributes_key(point.attributes)
             last_count, last_total = self._last.get(key, (0, 0))
             self._last[key] = count, total
             if count >= last_count:
@@ -174,26 +219,8 @@ class Encoder:
         if count <= 0:
             return
         self.dropped += max(count - MAX_EXPANDED, 0)
-        scale, samples = self._expanded(factor, count, total, low, high)
+        scale, samples = expanded_samples(factor, count, total, (low, high), whole=self._whole)
         self._samples(metric, scale, (head, self._type(factor), tags), samples, lines)
-
-    def _expanded(
-        self, factor: float | None, count: int, total: Any, low: Any, high: Any
-    ) -> tuple[float | None, Sequence[float]]:
-        """Samples that have the count and sum of an aggregated point, and the factor they are to be printed with."""
-        if factor is None and not isinstance(total, int):
-            mean = total / count
-            if count > MAX_EXPANDED:
-                return None, [mean] * MAX_EXPANDED
-            return None, [mean] * (count - 1) + [total - mean * (count - 1)]
-        unit = 1 if self._whole or factor is None else 1000
-        scale = (factor or 1.0) * unit
-        # A View may turn minimum and maximum off; the SDK then says infinity.
-        ends = [round(end * scale) if end is not None and math.isfinite(end) else None for end in (low, high)]
-        shares = expand(count, total if factor is None else round(total * scale), *ends)
-        if factor is None:
-            return None, shares
-        return 1.0, [share / unit for share in shares]
 
     def _samples(
         self,
@@ -207,7 +234,7 @@ class Encoder:
             return
         head, kind, tags = rendered
         scale = factor or 1.0
-        if not plain(samples, scale, typed=factor is None):
+        if not are_printable(samples, scale, typed=factor is None):
             # To a server a negative time is a broken line.
             samples = self._cleaned(metric, samples, scale, least=0.0 if kind == "|ms" else -math.inf)
         if self._sample_above is not None and len(samples) > self._sample_above:
@@ -227,10 +254,10 @@ class Encoder:
         else:
             # The old formatting is a third faster here than an f-string.
             written = [before + ("%.3f" % (value * scale + 0.0)).rstrip("0").rstrip(".") + after for value in samples]
-        lines += joined(head, written, suffix, self._line_length) if self._line_length else written
+        lines += join_values(head, written, suffix, self._line_length) if self._line_length else written
 
     def _cleaned(self, metric: Metric, samples: Sequence[Any], scale: float, *, least: float) -> list[float]:
-        """Finite numbers only, none below the least."""
+        """The finite numbers among samples, none below the least."""
         cleaned: list[float] = []
         for sample in samples:
             try:
@@ -249,33 +276,21 @@ class Encoder:
         return f"|{'ms' if factor is not None else self._histogram_type}"
 
     def _name(self, instrument: str, attributes: Mapping[str, Any] | None) -> tuple[str, str]:
-        key = instrument, _frozen(attributes)
-        found = self._names.get(key)
-        if found is None:
+        key = instrument, attributes_key(attributes)
+        rendered = self._names.get(key)
+        if rendered is None:
             if len(self._names) >= MAX_CACHED_NAMES:
                 self._names.clear()
-            found = self._names[key] = self._namer.render(instrument, attributes, self._of_resource)
-        return found
+            rendered = self._names[key] = self._namer.render(instrument, attributes, self._of_resource)
+        return rendered
 
-    @staticmethod
-    def _key(scope: str, metric: Metric, attributes: Mapping[str, Any] | None) -> Any:
-        return scope, metric.name, _frozen(attributes)
-
-    def _drop(self, metric: Metric, reason: object) -> None:
+    def _drop(self, item: Any, reason: object) -> None:
         self.dropped += 1
-        if not self._warned:
-            self._warned = True
-            _logger.warning("A value of %s was dropped: %s. Further ones are only counted.", metric.name, reason)
+        if not self._is_drop_logged:
+            self._is_drop_logged = True
+            name = text(getattr(item, "name", type(item).__name__))
+            _logger.warning("A value of %r cannot be written and is dropped: %s (logged once)", name, text(reason))
 
 
 def _is_cumulative(metric: Metric) -> bool:
     return getattr(metric.data, "aggregation_temporality", None) == AggregationTemporality.CUMULATIVE
-
-
-def _frozen(attributes: Mapping[str, Any] | None) -> frozenset[Any]:
-    """A key for attributes. Types are part of it: 1, 1.0 and True are equal for Python and differ on the wire."""
-    if not attributes:
-        return frozenset()
-    return frozenset(
-        [item if type(item[1]) is str else (item[0], type(item[1]), text(item[1])) for item in attributes.items()]
-    )

@@ -1,4 +1,4 @@
-"""The exporter as the environment describes it, for ``OTEL_METRICS_EXPORTER=statsd``."""
+"""The exporter and the reader that environment variables describe, for ``OTEL_METRICS_EXPORTER=statsd``."""
 
 import math
 import os
@@ -30,7 +30,7 @@ class StatsdEnvironmentMetricExporter(StatsdMetricExporter):
         **options: Arguments of `StatsdMetricExporter`; they win over the environment.
 
     Raises:
-        ValueError: A variable that cannot be used; the text names it, what it held and what would do.
+        ValueError: A variable that cannot be used; the message has its name, its value and what was expected.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -38,7 +38,7 @@ class StatsdEnvironmentMetricExporter(StatsdMetricExporter):
 
 
 class StatsdEnvironmentMetricReader(StatsdMetricReader):
-    """A `StatsdMetricReader` made from the environment: what ``OTEL_METRICS_EXPORTER=statsd`` takes.
+    """A `StatsdMetricReader` made from the environment: ``OTEL_METRICS_EXPORTER=statsd`` selects it.
 
     It reads the variables of `StatsdEnvironmentMetricExporter`, and ``OTEL_METRIC_EXPORT_INTERVAL`` in milliseconds,
     whose default is 1000 here.
@@ -47,7 +47,7 @@ class StatsdEnvironmentMetricReader(StatsdMetricReader):
         **options: Arguments of `StatsdMetricExporter`; they win over the environment.
 
     Raises:
-        ValueError: A variable that cannot be used; the text names it, what it held and what would do.
+        ValueError: A variable that cannot be used; the message has its name, its value and what was expected.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""What each server understands, as data: where tags stand, what may be in them, which types there are.
+"""The flavors: what each server understands, as data.
 
 Sources: Etsy's ``docs/metric_types.md``, Datadog's protocol v1.1, Telegraf's ``plugins/inputs/statsd``, Graphite's tag
 support, prometheus ``statsd_exporter``, collectd's ``statsd`` plugin.
@@ -15,15 +15,15 @@ LARGEST_INT64 = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class TagStyle:
-    """How the tags of a line are written.
+    """A way to write the tags of a line.
 
     Attributes:
-        opening: Before the first tag.
-        between: Between two tags.
-        equals: Between a tag's key and its value.
-        closing: After the last tag.
+        opening: Text before the first tag.
+        between: Text between two tags.
+        equals: Text between a tag's key and its value.
+        closing: Text after the last tag.
         in_name: Whether they stand in the name, before the value, and not at the line's end.
-        forbidden: What no tag value (and no prefix) may hold, as a set of characters in a regular expression.
+        forbidden: Characters that no tag value (and no prefix) may have, as a set of a regular expression.
     """
 
     opening: str
@@ -34,7 +34,7 @@ class TagStyle:
     forbidden: str = ","
 
     def write(self, tags: Mapping[str, str]) -> str:
-        """All tags, sorted by key; empty without any."""
+        """The text of all tags, sorted by key; empty without any."""
         if not tags:
             return ""
         written = self.between.join([f"{key}{self.equals}{tags[key]}" for key in sorted(tags)])
@@ -43,11 +43,11 @@ class TagStyle:
 
 @dataclass(frozen=True, slots=True)
 class Flavor:
-    """What a server understands.
+    """A description of what a server understands.
 
     Attributes:
-        histogram: The type of a histogram that is no time.
-        tags: How tags are written; None: the server knows none.
+        histogram: Type of a histogram that is no time.
+        tags: Way to write tags; None: the server knows none.
         whole: Whether timers must be whole and at least 1 (collectd cuts the fraction and ignores 0).
         whole_counters: Whether a counter must be a whole number that fits 64 bits (Telegraf cuts the fraction).
         weighs: Whether a timer with ``|@rate`` counts for several (Etsy scales only the count, collectd the value).
@@ -93,7 +93,7 @@ def flavor_named(name: str) -> Flavor:
     """The flavor of this name.
 
     Raises:
-        ValueError: There is none; the text lists those there are.
+        ValueError: There is none; the message lists those there are.
     """
     if name not in FLAVORS:
         raise ValueError(f"flavor {name!r}: expected one of {', '.join(FLAVORS)}")

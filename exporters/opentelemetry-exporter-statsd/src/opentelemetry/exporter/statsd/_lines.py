@@ -35,17 +35,17 @@ def number(value: Any) -> str | None:
 
 
 def expand(count: int, total: int, low: int | None, high: int | None) -> list[int]:
-    """Measurements that could have been: ``count`` integers whose sum is ``total``, and their ends if known.
+    """Measurements that fit a point: ``count`` integers whose sum is ``total``, with the ends if there are any.
 
     A bucketed histogram does not know its measurements. The mean, repeated, keeps count, sum and mean of the server
     right; minimum and maximum are right too when the point has them, while percentiles are only what can be had.
     More than `MAX_EXPANDED` measurements become `MAX_EXPANDED` of the mean: mean right, count and sum too small.
 
     Args:
-        count: How many measurements, positive.
-        total: Their sum, in the smallest unit that will be printed.
-        low: The least of them, or None.
-        high: The greatest of them, or None.
+        count: Number of measurements, positive.
+        total: Sum of them, in the smallest unit that will be printed.
+        low: Least of them, or None.
+        high: Greatest of them, or None.
     """
     if count > MAX_EXPANDED:
         return expand(MAX_EXPANDED, round(total * MAX_EXPANDED / count), low, high)
@@ -63,8 +63,35 @@ def _shares(count: int, total: int) -> list[int]:
     return [share] * (count - rest) + [share + 1] * rest
 
 
+def expanded_samples(
+    factor: float | None, count: int, total: Any, ends: tuple[Any, Any], *, whole: bool
+) -> tuple[float | None, Sequence[float]]:
+    """Samples that have the count and sum of an aggregated point, and the factor they are to be printed with.
+
+    Args:
+        factor: Factor to milliseconds; None: the histogram is no time.
+        count: Number of measurements, positive.
+        total: Sum of them.
+        ends: Least and greatest of them; None or infinite where that is not known.
+        whole: Whether times are whole milliseconds.
+    """
+    if factor is None and not isinstance(total, int):
+        mean = total / count
+        if count > MAX_EXPANDED:
+            return None, [mean] * MAX_EXPANDED
+        return None, [mean] * (count - 1) + [total - mean * (count - 1)]
+    unit = 1 if whole or factor is None else 1000
+    scale = (factor or 1.0) * unit
+    # A View may turn minimum and maximum off; the SDK then says infinity.
+    least, greatest = [round(end * scale) if end is not None and math.isfinite(end) else None for end in ends]
+    shares = expand(count, total if factor is None else round(total * scale), least, greatest)
+    if factor is None:
+        return None, shares
+    return 1.0, [share / unit for share in shares]
+
+
 def whole(value: Any) -> tuple[int, Any]:
-    """An integer of 64 bits, and what is left for the next time; what is beyond 64 bits is lost."""
+    """The whole part of a number, and the rest; what is beyond 64 bits is lost."""
     cut = int(value)
     return max(-LARGEST_INT64, min(cut, LARGEST_INT64)), value - cut
 
@@ -74,7 +101,7 @@ def thinned(samples: Sequence[Any], most: int) -> tuple[str, Sequence[Any], Sequ
 
     Returns:
         The rate of the chosen ones, which each stand for a whole number of samples; the chosen ones; and a few more,
-        that stand for themselves, so that all together count for exactly as many as there were.
+        that stand for themselves, so that all of them count for exactly as many as there were.
     """
     each = math.ceil(len(samples) / most)
     weighted, alone = divmod(len(samples), each)
@@ -84,7 +111,7 @@ def thinned(samples: Sequence[Any], most: int) -> tuple[str, Sequence[Any], Sequ
     return rate, chosen[:weighted], chosen[weighted:]
 
 
-def joined(head: str, values: Sequence[str], suffix: str, length: int) -> list[str]:
+def join_values(head: str, values: Sequence[str], suffix: str, length: int) -> list[str]:
     """Values of one series in as few lines as there can be, ``name:1:2:3|ms``, none above `length` bytes.
 
     A line of a single value may be longer.
@@ -125,7 +152,7 @@ def pack(lines: Sequence[str], max_packet: int) -> list[bytes]:
     return datagrams
 
 
-def plain(samples: Sequence[Any], scale: float, *, typed: bool) -> bool:
+def are_printable(samples: Sequence[Any], scale: float, *, typed: bool) -> bool:
     """Whether all samples may be printed as they are; three passes at C speed spare a test per sample."""
     try:
         if not math.isfinite(sum(samples) * scale) or min(samples) < 0:

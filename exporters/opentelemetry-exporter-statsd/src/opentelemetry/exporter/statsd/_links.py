@@ -6,9 +6,10 @@ import time
 from typing import Protocol
 
 from opentelemetry.exporter.statsd._endpoint import Endpoint
+from opentelemetry.exporter.statsd._lookup import Lookup
 
 MAX_STREAM_PACKET = 8192
-"""Bytes of one packet, unless told otherwise: the Datadog Agent's own buffer."""
+"""Bytes of one packet by default: the buffer of Datadog's Agent."""
 
 
 class Link(Protocol):
@@ -33,17 +34,17 @@ class Link(Protocol):
         """Hand over the rest of what was begun; returns whether that is out."""
 
     def unfinished(self) -> list[bytes]:
-        """What was taken and did not get through, from the first line that was cut; asked before `close`."""
+        """What was taken and did not get through, from the first line that was cut. To be called before `close`."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class UnixDatagramLink:
-    """Datagrams to a Unix socket. The reader's queue is short (10 datagrams on Linux): a send waits for room.
+    """A link of datagrams to a Unix socket. The reader's queue is short (10 datagrams on Linux): a send waits for room.
 
     Args:
-        path: Of the socket.
+        path: Path of the socket.
     """
 
     longest_wait = 0.0  # it is on this machine: asking costs nothing
@@ -85,10 +86,10 @@ class UnixDatagramLink:
 
 
 class StreamLink:
-    """A stream: TCP, where each line ends with a newline, or a Unix stream, where each packet begins with its length.
+    """A link of a stream: TCP, where a newline ends each line, or a Unix stream, where its length begins each packet.
 
     Args:
-        endpoint: Of scheme ``tcp`` or ``unixstream``.
+        endpoint: Place of scheme ``tcp`` or ``unixstream``.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -98,6 +99,7 @@ class StreamLink:
         self._socket: socket.socket | None = None
         self._frame = b""
         self._gone = 0
+        self._lookup = Lookup(endpoint, socket.SOCK_STREAM)
 
     def open(self, timeout: float) -> None:
         if self._socket is not None:
@@ -112,7 +114,7 @@ class StreamLink:
                 opened.close()
                 raise
         else:
-            opened = socket.create_connection((self._endpoint.host, self._endpoint.port), timeout)
+            opened = self._connect(timeout)
         self._socket = opened
 
     def put(self, datagram: bytes, timeout: float) -> bool:
@@ -131,6 +133,21 @@ class StreamLink:
             self._frame = b""
             return False
         return True
+
+    def _connect(self, timeout: float) -> socket.socket:
+        deadline = time.monotonic() + timeout
+        failure = OSError("no address")
+        for family, address in self._lookup.addresses(timeout):
+            opened = socket.socket(family, socket.SOCK_STREAM)
+            opened.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                opened.connect(address)
+            except OSError as error:
+                opened.close()
+                failure = error
+            else:
+                return opened
+        raise failure
 
     def unfinished(self) -> list[bytes]:
         if not self._frame:
@@ -161,7 +178,7 @@ class StreamLink:
 
     @staticmethod
     def _check_peer(connection: socket.socket) -> None:
-        """A server that went away said so, and what is sent to it now would be lost without a word."""
+        """Raise if the server has closed the connection: what is sent now would be lost without an error."""
         connection.settimeout(0.0)
         try:
             while connection.recv(4096):

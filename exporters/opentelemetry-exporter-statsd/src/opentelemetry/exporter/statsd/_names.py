@@ -33,15 +33,16 @@ def clean_prefix(prefix: str) -> str:
 
 
 class Namer:
-    """Names points. Holds no state apart from its settings.
+    """A maker of names and tags. It has no state apart from its settings.
 
     Args:
-        prefix: Stands before every name, see :func:`clean_prefix`.
-        rules: Names of known instruments; the first that matches a point wins.
+        prefix: Text before every name, see :func:`clean_prefix`.
+        rules: Names of chosen instruments; the first that matches a point wins.
         tags: Tags of every point, where the flavor can write tags; a point's own tag of the same key wins.
-        flavor: How tags are written, if they are.
+        flavor: Way to write tags, if they are written.
         use_tags: Whether the tagged form of the rules is taken.
-        tag_value: Sanitizer of tag values; what would break the line out of its result is replaced all the same.
+        tag_value: Function that makes the text of a tag safe; what would break the line is replaced
+            afterwards all the same.
     """
 
     def __init__(
@@ -70,8 +71,8 @@ class Namer:
         """The text before the value, with its colon, and the text after the type: ``("p.name:", "|#k:v")``.
 
         Args:
-            instrument: Its name.
-            attributes: Those of the point.
+            instrument: The instrument's name.
+            attributes: Attributes of the point.
             resource: Tags of the resource, as `clean_tags` made them; any other tag of the same key wins.
         """
         attributes = attributes or {}

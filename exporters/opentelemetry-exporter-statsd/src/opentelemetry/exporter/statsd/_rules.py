@@ -1,4 +1,4 @@
-"""How one instrument is named on the wire: the rule language. Pure functions, no socket and no SDK.
+"""The rule language, which names an instrument on the wire. Pure functions, no socket and no SDK.
 
 A rule is a list of segments, so that a dot inside an attribute's value never adds a level to the name. A segment (and a
 tag) is a template:
@@ -145,9 +145,9 @@ class NameRule:
     """The wire name of the points of one instrument.
 
     Args:
-        instrument: The instrument's name; case does not matter, as in OpenTelemetry.
-        name: The segments of the name, as templates.
-        tagged: The segments where tags are written; None: the same as ``name``.
+        instrument: Name of the instrument; case does not matter, as in OpenTelemetry.
+        name: Segments of the name, as templates.
+        tagged: Segments where tags are written; None: the same as ``name``.
         tags: Tag name to template, where tags are written.
         when: Attribute name to the text it must have for the rule to apply.
         extra_tags: Whether attributes the rule names nowhere become tags. They are sent whatever ``use_tags`` says, and

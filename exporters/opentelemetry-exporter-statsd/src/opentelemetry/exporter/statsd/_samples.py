@@ -1,20 +1,23 @@
-"""Exact measurements out of the SDK, which otherwise hands an exporter nothing but buckets.
-
-This is the one module that touches what the SDK does not document: `Aggregation._create_aggregation` and the two
-methods `aggregate` and `collect` of what it returns. `tests/test_samples.py` fails loudly should a new SDK change them.
-"""
+"""Exact measurements out of the SDK, which otherwise hands an exporter nothing but buckets."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from json import dumps
 from typing import Any
 
+from opentelemetry.exporter.statsd._sdk import HistogramAggregation
 from opentelemetry.sdk.metrics.export import HistogramDataPoint
-from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation
 
 _logger = logging.getLogger("opentelemetry.exporter.statsd")
+
+PATIENCE = 1.0
+"""Seconds that full series slow their producers between two collections, all together, before they drop."""
+YIELDS = 10
+"""Times that a producer offers the interpreter to the collecting thread before it sleeps."""
+PAUSE = 0.001
+"""Seconds of one such sleep."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,13 @@ class SampledHistogramDataPoint(HistogramDataPoint):
     stream: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def to_json(self, indent: int | None = 4) -> str:
-        """As the SDK's point, with the samples; the stream is nobody's business."""
+        """As the SDK's point, with the samples; without the stream."""
         names = (name for name in self.__dataclass_fields__ if name not in {"stream", "exemplars"})
         return dumps({name: getattr(self, name) for name in names}, indent=indent, default=str)
 
 
 class _RawSamples:
-    """What replaces the SDK's buckets in one series.
+    """The measurements of one series, in place of the SDK's buckets.
 
     There is no lock, because a measurement may come from a signal handler or a gc callback in the middle of any other
     operation. Appending to a list and taking a slice off its front are atomic each.
@@ -61,6 +64,8 @@ class _RawSamples:
             samples.append(measurement.value)
             if count == self._raw_half:
                 self._raw_owner.on_filling()
+        elif self._raw_owner.wait_for_room(samples):
+            samples.append(measurement.value)
         else:
             self._raw_dropped += 1
 
@@ -73,6 +78,7 @@ class _RawSamples:
             return None
         taken = samples[:count]
         del samples[:count]
+        self._raw_owner.room_was_made()
         if self._raw_dropped:
             dropped, self._raw_dropped = self._raw_dropped, 0
             self._raw_owner.count_dropped(dropped, self._raw_instrument)
@@ -100,62 +106,69 @@ def _summary(samples: list[Any]) -> tuple[float, float, float]:
         return 0.0, 0.0, 0.0
 
 
-@cache
-def _raw_class(built: Any) -> Any:
-    # The SDK takes the type of the exported data from an isinstance chain over its own aggregations, and exports the
-    # data of the metric before under this name if none fits: the raw one must inherit from what the SDK would have
-    # built.
-    return type("RawSamples", (_RawSamples, built), {})
+def _nobody() -> bool:
+    """Collect nothing: no reader can be woken."""
+    return False
 
 
-def _nobody() -> None:
-    """Nobody collects before it is time."""
-
-
-class RawSampleAggregation(ExplicitBucketHistogramAggregation):
-    """Keeps every measurement of a histogram instead of counting buckets.
+class RawSampleAggregation(HistogramAggregation):
+    """An aggregation that keeps every measurement of a histogram instead of counting buckets.
 
     For `preferred_aggregation` of a reader or exporter. A View that names another aggregation wins, as always.
 
     Args:
-        limit: Measurements kept per series between two collections; those beyond are counted in `dropped`.
+        limit: Measurements that a series keeps between two collections, 10,000 by default.
 
     Attributes:
-        on_filling: Called by the application's thread when a series is half full; a reader that can collect at once
-            sets it. It must take no lock, because the measurement may come from a signal handler.
+        dropped: Measurements beyond the limit, counted when they would have been collected.
+        on_filling: Function that the application's thread calls when a series is half full, and while it is full; a
+            reader that can collect at once sets it. It returns whether waiting for the collection makes sense, and
+            takes no lock, because the measurement may come from a signal handler.
     """
+
+    series_class = _RawSamples
 
     def __init__(self, limit: int = 10_000) -> None:
         super().__init__()
         self.limit = limit
         self.dropped = 0
-        self.on_filling: Callable[[], object] = _nobody
+        self.on_filling: Callable[[], bool] = _nobody
+        self._give_up_at: float | None = None
+
+    def start(self, series: _RawSamples, instrument: str, attributes: Any, start_nano: int) -> None:
+        """Give a new series its limit, name and attributes."""
+        series.start(self, instrument, attributes, start_nano)
+
+    def wait_for_room(self, samples: Sequence[Any]) -> bool:
+        """Slow the producer of a full series until it is collected; returns whether it was.
+
+        All waits between two collections end together, `PATIENCE` seconds after the first began: whatever keeps the
+        collection away costs the application no more than that.
+        """
+        yields = 0
+        while len(samples) >= self.limit:
+            if not self.on_filling():
+                return False
+            now = time.monotonic()
+            give_up_at = self._give_up_at
+            if give_up_at is None:
+                self._give_up_at = now + PATIENCE
+            elif now >= give_up_at:
+                return False
+            time.sleep(0 if yields < YIELDS else PAUSE)
+            yields += 1
+        return True
+
+    def room_was_made(self) -> None:
+        """Begin the patience anew: a series was collected."""
+        self._give_up_at = None
 
     def count_dropped(self, count: int, instrument: str) -> None:
         """Add to `dropped`; the first time it is a log line too."""
         if not self.dropped:
             _logger.warning(
-                "Histogram %s had more than %d measurements in one interval: %d were dropped. Export more often.",
+                "Histogram %r had more measurements than could be collected in time: %d were dropped (logged once)",
                 instrument,
-                self.limit,
                 count,
             )
         self.dropped += count
-
-    def _create_aggregation(self, instrument: Any, attributes: Any, *args: Any, **kwargs: Any) -> Any:
-        built: Any = super()._create_aggregation(instrument, attributes, *args, **kwargs)
-        try:
-            sdk_class: Any = type(built)
-            raw_class = _raw_class(sdk_class)
-            raw = raw_class.__new__(raw_class)
-            raw.__dict__.update(built.__dict__)
-            raw.start(
-                self,
-                getattr(instrument, "name", "?"),
-                attributes,
-                args[-1] if args and isinstance(args[-1], int) else 0,
-            )
-        except Exception:  # this runs inside the application's own record(): buckets are better than an exception there
-            _logger.exception("Exact measurements are not possible with this SDK; falling back to its buckets")
-            return built
-        return raw

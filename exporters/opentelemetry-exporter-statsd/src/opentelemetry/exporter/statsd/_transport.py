@@ -1,4 +1,4 @@
-"""Bytes to the network. Nothing here raises into the caller, and nothing waits longer than its budget."""
+"""The transport over UDP. Nothing here raises into the caller or waits longer than its budget."""
 
 import errno
 import logging
@@ -7,9 +7,10 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from opentelemetry.exporter.statsd._endpoint import Endpoint
+from opentelemetry.exporter.statsd._lookup import Address, Lookup, Resolver
 
 _logger = logging.getLogger("opentelemetry.exporter.statsd")
 
@@ -27,26 +28,27 @@ SEND_BUDGET = 0.1
 """Seconds one `send` may wait altogether for room in the socket's buffer."""
 RESOLVE_INTERVAL = 300.0
 """Seconds after which a name is looked up again: an UDP socket never says that the server has moved."""
-
+LOOKUP_TIMEOUT = 2.0
+"""Seconds that a `send` waits for a name server."""
 RETRY_INTERVAL = 30.0
-"""Seconds until a look-up that failed is tried again, while older addresses are known: one may take seconds."""
-
-Address = tuple[int, Any]
-"""Family and socket address."""
+"""Seconds until a look-up that failed is tried again, while there are older addresses: one may take seconds."""
 
 
 class Transport(Protocol):
-    """What takes the datagrams of an exporter."""
+    """A way for the datagrams of an exporter to the server."""
 
     def send(self, datagrams: Sequence[bytes]) -> bool:
-        """Send datagrams in order; False if one is known not to have been sent. Never raises."""
+        """Send datagrams in order; False if one is known not to have arrived. Never raises.
+
+        Without any: try again what waits, if something does, and say how things stand.
+        """
 
     def close(self) -> None:
-        """Let go of the connection; a later `send` returns False."""
+        """Close the connection; a later `send` returns False."""
 
 
 class UdpTransport:
-    """Datagrams over UDP, paced.
+    """A transport of datagrams over UDP, paced.
 
     The name is resolved at the first `send`, after errors and every five minutes; every address it has is tried. A
     process forked from the one that made it opens a socket of its own. Not safe for several threads at once: the
@@ -54,27 +56,30 @@ class UdpTransport:
 
     Args:
         endpoint: Host and port.
-        resolver: As `socket.getaddrinfo`.
+        resolver: As `socket.getaddrinfo`; None: that one.
         sleep: As `time.sleep`.
         clock: As `time.monotonic`.
 
     Attributes:
         sent: Datagrams handed to the network.
+        dropped: Lines known to be lost.
         errors: Datagrams known to be lost to an error of the network.
         oversized: Datagrams dropped because the network takes none of that size.
+        longest: Seconds over which one `send` is spread at most.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
         *,
-        resolver: Callable[..., Sequence[Any]] = socket.getaddrinfo,
+        resolver: Resolver | None = None,
         sleep: Callable[[float], object] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.sent = self.errors = self.oversized = 0
+        self.sent = self.dropped = self.errors = self.oversized = 0
+        self.longest = LONGEST
         self._endpoint = endpoint
-        self._resolver = resolver
+        self._lookup = Lookup(endpoint, socket.SOCK_DGRAM, resolver)
         self._sleep = sleep
         self._clock = clock
         self._addresses: list[Address] = []
@@ -87,24 +92,30 @@ class UdpTransport:
         self._failure: Exception | None = None
         self._is_down = False
         self._closed = False
+        self._lines_on_the_way = 0
+        self._dropped_before_outage = 0
 
     def send(self, datagrams: Sequence[bytes]) -> bool:
-        """Send datagrams in order; False if one is known not to have been sent. Never raises."""
+        """Send datagrams in order; False if one is known not to have arrived. Never raises.
+
+        Without any: whether the server was there when it was last sent something.
+        """
         if self._closed:
             return False
         if not datagrams:
-            return True
+            return not self._is_down
         self._begin()
         try:
             self._resolve()
         except (OSError, UnicodeError) as error:  # UnicodeError: a host that no name server can be asked for
             self.errors += len(datagrams)
+            self.dropped += sum(map(_lines, datagrams))
             self._down(error)
             return False
         complete = True
         last = len(datagrams) - 1
         costs = [_cost(datagram) for datagram in datagrams]
-        hurry = min(1.0, LONGEST / sum(costs))
+        hurry = min(1.0, self.longest / sum(costs))
         for position, (datagram, cost) in enumerate(zip(datagrams, costs, strict=True)):
             self._pace(cost * hurry)
             complete &= self._send_one(datagram, ask=position == last)
@@ -128,21 +139,20 @@ class UdpTransport:
             self._pid = os.getpid()
         self._budget = SEND_BUDGET
         self._failure = None
+        if not self._is_down:
+            self._dropped_before_outage = self.dropped
 
     def _resolve(self) -> None:
         now = self._clock()
         if self._resolve_at is not None and now < self._resolve_at:
             return
         try:
-            found = self._resolver(self._endpoint.host, self._endpoint.port, type=socket.SOCK_DGRAM)
+            addresses = self._lookup.addresses(LOOKUP_TIMEOUT)
         except (OSError, UnicodeError):
             if not self._addresses:
                 raise
             self._resolve_at = now + RETRY_INTERVAL  # the old addresses may well still be good
             return
-        addresses = [(family, address) for family, _type, _protocol, _name, address in found]
-        if not addresses:
-            raise OSError(f"{self._endpoint.host} has no address")
         current = self._addresses[self._current] if self._addresses else None
         if current in addresses:
             self._current = addresses.index(current)
@@ -163,6 +173,8 @@ class UdpTransport:
             except ConnectionRefusedError as error:
                 # It was an earlier datagram that was refused, and this one was not transmitted: try again.
                 self.errors += 1
+                self.dropped += self._lines_on_the_way
+                self._lines_on_the_way = 0
                 self._failure = failure = error
             except BlockingIOError as error:
                 failure = error
@@ -173,18 +185,19 @@ class UdpTransport:
                 failure = error
                 self._disconnect()
             else:
-                # On the same host a refusal is known at once. A question costs as much as a fifth of a send: it is
-                # asked of a new socket, to find the address that listens, and after the last datagram, to know how
-                # things stand.
+                # On the same host a refusal is known at once. Asking costs a fifth of a
+                # send: a new socket is asked, to find the address that listens, and any after the last datagram.
                 code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if ask else 0
                 if not code:
                     self.sent += 1
+                    self._lines_on_the_way = _lines(datagram)
                     return True
                 failure = OSError(code, os.strerror(code))
             if len(self._addresses) > 1:
                 self._disconnect()
                 self._current = (self._current + 1) % len(self._addresses)
         self.errors += 1
+        self.dropped += _lines(datagram)
         self._failure = failure
         return False
 
@@ -235,21 +248,31 @@ class UdpTransport:
 
     def _too_long(self, datagram: bytes) -> bool:
         if not self.oversized:
-            _logger.warning("A line of %d bytes is more than a datagram holds and was dropped", len(datagram))
+            _logger.warning("A line of %d bytes does not fit a datagram and is dropped (logged once)", len(datagram))
         self.oversized += 1
+        self.dropped += _lines(datagram)
         return False
 
     def _down(self, error: Exception) -> None:
         self._resolve_at = None
         if not self._is_down:
             self._is_down = True
-            _logger.warning("StatsD at %s cannot be reached, metrics are lost: %s", self._endpoint, error)
+            _logger.warning(
+                "StatsD at %s is unreachable (%s); measurements are lost until it is back (logged once)",
+                self._endpoint,
+                error,
+            )
 
     def _up(self) -> None:
         if self._is_down:
             self._is_down = False
-            _logger.info("StatsD at %s is reached again", self._endpoint)
+            lost = self.dropped - self._dropped_before_outage
+            _logger.info("StatsD at %s is reached again; %d measurements were lost meanwhile", self._endpoint, lost)
+
+
+def _lines(datagram: bytes) -> int:
+    return datagram.count(b"\n") + 1
 
 
 def _cost(datagram: bytes) -> float:
-    return SECONDS_A_DATAGRAM + SECONDS_A_LINE * (datagram.count(b"\n") + 1)
+    return SECONDS_A_DATAGRAM + SECONDS_A_LINE * _lines(datagram)

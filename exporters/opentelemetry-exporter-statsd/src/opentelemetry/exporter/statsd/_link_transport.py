@@ -1,4 +1,4 @@
-"""Sending over a connection that knows whether its peer is there, and keeping what it cannot take now."""
+"""The transport over a `Link`: what its peer cannot take now waits."""
 
 import errno
 import logging
@@ -21,16 +21,16 @@ FIRST_WAIT = 0.25
 
 
 class KeepingTransport:
-    """Datagrams over a link; while its peer is away or takes nothing, they wait in a `Backlog`.
+    """A transport over a link; while its peer is away or takes nothing, lines wait in a `Backlog`.
 
     The connection is made at the first `send`. A process forked from the one that made it opens one of its own, and
     leaves what waited to its parent. Not safe for several threads at once: the exporter locks.
 
     Args:
         link: The connection.
-        name: Of the server, for the log.
-        max_packet: Bytes of a datagram that is made of lines that waited.
-        limit: Lines that may wait.
+        name: Name of the server, for the log.
+        max_packet: Bytes of a datagram that is made of lines that waited, 8192 by default.
+        limit: Lines that may wait, 50,000 by default.
         clock: As `time.monotonic`.
 
     Attributes:
@@ -55,19 +55,22 @@ class KeepingTransport:
         self._clock = clock
         self._wait = 0.0
         self._retry_at = 0.0
-        self._is_down = self._told_dropped = self._closed = False
+        self._is_down = self._is_drop_logged = self._closed = False
+        self._dropped_before_outage = 0
         self._pid = os.getpid()
 
     @property
     def dropped(self) -> int:
-        """Lines given up: too many waited, or the transport was closed before they could be sent."""
-        return self._backlog.dropped
+        """Lines given up: too many waited, one was too long, or the transport was closed before they could be sent."""
+        return self._backlog.dropped + self.oversized
 
     def send(self, datagrams: Sequence[bytes]) -> bool:
         """Send what waited and then these, in order; False if some of it waits now. Never raises."""
         if self._closed:
             return False
         self._begin()
+        if not self._is_down:
+            self._dropped_before_outage = self.dropped
         if self._clock() < self._retry_at:
             self._keep(datagrams)
             return False
@@ -103,7 +106,7 @@ class KeepingTransport:
             except (OSError, UnicodeError) as error:
                 waiting[:0] = self._link.unfinished()
                 self._link.close()
-                # A peer that was there a moment ago is asked once more: it may have been started anew.
+                # A peer that was there a moment ago is tried once more: it may have been restarted.
                 if attempt == 1 and isinstance(error, ConnectionError):
                     continue
                 self._keep(waiting)
@@ -139,13 +142,16 @@ class KeepingTransport:
 
     def _keep(self, datagrams: Sequence[bytes]) -> None:
         self._backlog.keep(datagrams)
-        if self._backlog.dropped and not self._told_dropped:
-            self._told_dropped = True
-            _logger.warning("Too many lines wait for StatsD at %s, the oldest are dropped", self._name)
+        if self._backlog.dropped and not self._is_drop_logged:
+            self._is_drop_logged = True
+            _logger.warning(
+                "Too many lines wait for StatsD at %s; the oldest are dropped until it is back (logged once)",
+                self._name,
+            )
 
     def _too_long(self, datagram: bytes) -> None:
         if not self.oversized:
-            _logger.warning("A line of %d bytes is more than a datagram holds and was dropped", len(datagram))
+            _logger.warning("A line of %d bytes does not fit a datagram and is dropped (logged once)", len(datagram))
         self.oversized += 1
 
     def _down(self, error: Exception) -> None:
@@ -153,10 +159,13 @@ class KeepingTransport:
         self._retry_at = self._clock() + self._wait
         if not self._is_down:
             self._is_down = True
-            _logger.warning("StatsD at %s cannot be reached, metrics wait: %s", self._name, error)
+            _logger.warning(
+                "StatsD at %s is unreachable (%s); measurements wait until it is back (logged once)", self._name, error
+            )
 
     def _up(self) -> None:
         self._wait = self._retry_at = 0.0
         if self._is_down:
             self._is_down = False
-            _logger.info("StatsD at %s is reached again", self._name)
+            lost = self.dropped - self._dropped_before_outage
+            _logger.info("StatsD at %s is reached again; %d measurements were lost meanwhile", self._name, lost)

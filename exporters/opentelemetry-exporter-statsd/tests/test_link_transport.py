@@ -20,7 +20,7 @@ from opentelemetry.exporter.statsd import (
     StreamLink,
     UnixDatagramLink,
 )
-from opentelemetry.exporter.statsd._kept import SEND_BUDGET
+from opentelemetry.exporter.statsd._link_transport import SEND_BUDGET
 from opentelemetry.exporter.statsd._links import MAX_STREAM_PACKET
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExportResult, PeriodicExportingMetricReader
@@ -92,12 +92,12 @@ class Datagrams:
         self.path = path
 
     def take(self) -> list[bytes]:
-        found: list[bytes] = []
+        received: list[bytes] = []
         self.socket.setblocking(False)
         with suppress(BlockingIOError):
             while True:
-                found.append(self.socket.recv(65_536))
-        return found
+                received.append(self.socket.recv(65_536))
+        return received
 
     def close(self) -> None:
         self.socket.close()
@@ -188,13 +188,13 @@ def test_a_plain_sdk_sends_over_a_unix_socket_in_its_larger_packets(datagrams: A
         histogram.record(number)
     reader = threading.Thread(target=provider.force_flush)
     reader.start()
-    found: list[bytes] = []
-    while reader.is_alive() or not found:
-        found += server.take()
+    received: list[bytes] = []
+    while reader.is_alive() or not received:
+        received += server.take()
         time.sleep(0.001)
-    found += server.take()
-    assert b"\n".join(found).decode().split("\n") == [f"h:{number}|ms" for number in range(2000)]
-    assert 8000 < max(map(len, found)) <= MAX_STREAM_PACKET
+    received += server.take()
+    assert b"\n".join(received).decode().split("\n") == [f"h:{number}|ms" for number in range(2000)]
+    assert 8000 < max(map(len, received)) <= MAX_STREAM_PACKET
     provider.shutdown()
 
 
@@ -204,26 +204,24 @@ def test_a_slow_reader_of_a_unix_socket_gets_every_datagram(datagrams: Any, keep
     wanted = [b"%d:1|c" % number for number in range(416)]
     sending = threading.Thread(target=transport.send, args=(wanted,))
     sending.start()
-    found: list[bytes] = []
-    while len(found) < len(wanted):
-        found.append(server.socket.recv(100))
+    received: list[bytes] = []
+    while len(received) < len(wanted):
+        received.append(server.socket.recv(100))
         time.sleep(0.0002)
     sending.join()
-    assert found == wanted
+    assert received == wanted
 
 
-def test_a_stuck_reader_costs_no_more_than_the_budget_and_what_waits_arrives_later(
-    datagrams: Any, keeping: Any, path: str
-) -> None:
+def test_what_waits_for_a_stuck_reader_arrives_later(datagrams: Any, keeping: Any, path: str) -> None:
     server = datagrams()
     transport = keeping(UnixDatagramLink(path))
     start = time.monotonic()
     assert not transport.send([b"t%d:1|ms" % number for number in range(50)] + [b"c:1|c"])
     assert time.monotonic() - start < 2 * SEND_BUDGET + 1
-    found = server.take()
-    assert 0 < len(found) < 50
+    received = server.take()
+    assert 0 < len(received) < 50
     assert transport.send([b"c:2|c"])
-    lines = b"\n".join(found + server.take()).decode().split("\n")
+    lines = b"\n".join(received + server.take()).decode().split("\n")
     assert sorted(lines) == sorted([*(f"t{number}:1|ms" for number in range(50)), "c:1|c", "c:2|c"])
 
 
@@ -246,9 +244,7 @@ def test_a_socket_that_is_not_there_yet_or_bound_anew_is_found(
     assert len(caplog.records) == 2
 
 
-def test_while_a_tcp_server_is_away_counters_add_up_gauges_stay_and_times_wait(
-    stream: Any, keeping: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_while_a_tcp_server_is_away_lines_wait(stream: Any, keeping: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opentelemetry.exporter.statsd")
     now = 0.0
     port = free_port()
@@ -327,7 +323,7 @@ def test_a_line_that_a_stuck_server_took_in_part_goes_on_where_it_stopped(stream
     assert len(server.lines) == sent + 1
 
 
-def test_what_was_cut_by_the_end_of_a_connection_is_sent_again_from_the_line_that_was_cut() -> None:
+def test_a_line_that_was_cut_is_sent_again() -> None:
     link = StreamLink(Endpoint("h", 1, "tcp"))
     link._frame, link._gone = b"a:1|c\nb:22|c\nc:3|c\n", 9
     assert link.unfinished() == [b"b:22|c\nc:3|c"]
@@ -337,9 +333,7 @@ def test_what_was_cut_by_the_end_of_a_connection_is_sent_again_from_the_line_tha
     assert link.unfinished() == []
 
 
-def test_a_server_that_ends_in_the_middle_of_a_datagram_costs_no_line_that_it_was_not_given(
-    stream: Any, keeping: Any
-) -> None:
+def test_a_server_that_ends_in_a_datagram_costs_no_line_it_did_not_get(stream: Any, keeping: Any) -> None:
     server = stream()
     server.reading.clear()
     transport = keeping(tcp(server))
@@ -355,9 +349,7 @@ def test_a_server_that_ends_in_the_middle_of_a_datagram_costs_no_line_that_it_wa
     assert lines == [*(f"t{number}:1|ms" for number in range(count - left, count)), "last:1|c"]
 
 
-def test_what_is_too_much_is_counted_and_told_once_and_so_is_what_the_end_finds(
-    caplog: pytest.LogCaptureFixture, keeping: Any, path: str
-) -> None:
+def test_lines_given_up_are_counted_and_logged_once(caplog: pytest.LogCaptureFixture, keeping: Any, path: str) -> None:
     transport = keeping(UnixDatagramLink(path), limit=3)
     for number in range(5):
         transport.send([b"t:%d|ms" % number])
@@ -381,9 +373,7 @@ def test_the_last_attempt_is_made_at_the_end(stream: Any, keeping: Any) -> None:
     assert transport.dropped == 0
 
 
-def test_a_datagram_beyond_the_size_of_a_socket_is_dropped_counted_and_the_next_arrives(
-    datagrams: Any, keeping: Any, path: str
-) -> None:
+def test_a_datagram_too_large_for_a_socket_costs_itself_alone(datagrams: Any, keeping: Any, path: str) -> None:
     server = datagrams()
     transport = keeping(UnixDatagramLink(path))
     assert transport.send([b"x" * 10_000_000, b"a:1|c"])
@@ -391,7 +381,7 @@ def test_a_datagram_beyond_the_size_of_a_socket_is_dropped_counted_and_the_next_
     assert transport.oversized == 1
 
 
-def test_a_forked_child_connects_by_itself_and_leaves_what_waits_to_its_parent(stream: Any, keeping: Any) -> None:
+def test_a_forked_child_leaves_what_waits_to_its_parent(stream: Any, keeping: Any) -> None:
     server = stream()
     transport = keeping(tcp(server))
     assert transport.send([b"parent:1|c"])
