@@ -90,10 +90,10 @@ class Record:
     redis: Mapping[str, float] = field(default_factory=_calls)
     http: Mapping[str, float] = field(default_factory=_calls)
     render_ms: float = 0.0
-    spans: Sequence[Mapping[str, Any]] = ()
-    logs: Sequence[Mapping[str, Any]] = ()
+    spans: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    logs: Sequence[Mapping[str, Any]] = field(default_factory=list)
     dropped: Mapping[str, int] = field(default_factory=_dropped)
-    stacks: Sequence[Any] = ()
+    stacks: Sequence[Any] = field(default_factory=list)
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -171,7 +171,7 @@ def pack(record: Record) -> bytes:
             return data
         data = _packed(_cut(record, length))
     if len(data) > LARGEST:  # a great many short texts
-        data = _packed(replace(_cut(record, _LENGTHS[-1]), stacks=(), attributes={}, versions={}))
+        data = _packed(replace(_cut(record, _LENGTHS[-1]), stacks=[], attributes={}, versions={}))
     return data
 
 

@@ -57,8 +57,9 @@ def make_room(connection: sqlite3.Connection, needed: int, limit: int, *, for_re
 def shrink(connection: sqlite3.Connection, limit: int) -> None:
     """Give pages back to the file system while the file is too large, as it is after its limit was lowered."""
     pages, free = _pages(connection)
-    if free and pages * PAGE > limit:
-        connection.execute(f"PRAGMA incremental_vacuum({min(free, _VACUUM)})").fetchall()
+    for _ in range(min(free, pages - limit // PAGE, _VACUUM)):
+        # It gives back one page a step, and the sqlite3 module makes one step of a statement without columns.
+        connection.execute("PRAGMA incremental_vacuum(1)")
 
 
 def keep_history(connection: sqlite3.Connection, limit: int) -> None:

@@ -203,9 +203,12 @@ class Store:
             self.lost += records
 
     def _rows(self, query: str, values: Sequence[Any]) -> list[Any]:
-        with self._unreadable:
+        try:
             return self._database.read(lambda connection: connection.execute(query, values).fetchall(), [])
-        return []
+        except (sqlite3.Error, OSError) as error:
+            if not self._outage.down:  # logged already
+                self._unreadable.about(error)
+            return []
 
     def _insert(self, connection: sqlite3.Connection, rows: Sequence[RequestRow]) -> None:
         others = [row for row in rows if not row.recent]
