@@ -33,7 +33,14 @@ def parent_folder(setting: str | None, environ: Mapping[str, str]) -> Path:
         return Path(runtime)
     if user := environ.get("XDG_RUNTIME_DIR"):
         return Path(user) / "c2cotel"
-    return Path(tempfile.gettempdir()) / f"c2cotel-{os.getuid()}"
+    return Path(_temporary_folder(environ)) / f"c2cotel-{os.getuid()}"
+
+
+def _temporary_folder(environ: Mapping[str, str]) -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:  # none can be written; what needs the folder says so, once
+        return environ.get("TMPDIR") or "/tmp"  # noqa: S108  # only as the name of what cannot be had
 
 
 def service_folder(parent: Path, service: str, prefix: str) -> Path:

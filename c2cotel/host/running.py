@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from c2cotel.delivery.forks import forks
+from c2cotel.host.process import is_alive, own_name
 
 _logger = logging.getLogger(__name__)
 
@@ -38,8 +39,6 @@ _PROCESS_SHIFT = 32
 _READS = 3
 
 _NAME = re.compile(r"(?P<pid>\d+)-(?P<started>\d+)(?:\.claimed-(?P<by>\d+)-(?P<by_started>\d+))?\.(?:run|tmp)")
-_STARTED = 19
-"""Index of the start time behind the command in `/proc/{pid}/stat`: field 22, of which the state is the third."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,7 @@ class Running:
 
     def _make(self) -> None:
         pid = os.getpid()
-        name = f"{pid}-{start_time(pid) or 0}"
+        name = own_name()
         new, file = self._folder / f"{name}.tmp", self._folder / f"{name}.run"
         size = SLOT * (self._slots + 1)
         handle = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -223,7 +222,7 @@ class Running:
 def read(folder: Path) -> list[Process]:
     """The processes of a folder that were not claimed, living and dead, with their requests in progress."""
     return [
-        Process(int(name["pid"]), int(name["started"]), _alive(name["pid"], name["started"]), _requests(file))
+        Process(int(name["pid"]), int(name["started"]), is_alive(f"{name['pid']}-{name['started']}"), _requests(file))
         for file, name in _files(folder)
         if file.suffix == ".run" and name["by"] is None
     ]
@@ -232,11 +231,11 @@ def read(folder: Path) -> list[Process]:
 def claim(folder: Path) -> list[Process]:
     """The dead processes of a folder, whose files are removed: each is returned to one caller on the host."""
     claimed = []
-    pid = os.getpid()
     for file, name in _files(folder):
-        if _alive(name["pid"], name["started"]) or (name["by"] and _alive(name["by"], name["by_started"])):
+        owner, claimer = f"{name['pid']}-{name['started']}", f"{name['by']}-{name['by_started']}"
+        if is_alive(owner) or is_alive(claimer):
             continue
-        mine = folder / f"{name['pid']}-{name['started']}.claimed-{pid}-{start_time(pid) or 0}{file.suffix}"
+        mine = folder / f"{owner}.claimed-{own_name()}{file.suffix}"
         with contextlib.suppress(OSError):  # another process was first
             file.rename(mine)
             requests = _requests(mine)
@@ -244,20 +243,6 @@ def claim(folder: Path) -> list[Process]:
             if file.suffix == ".run":
                 claimed.append(Process(int(name["pid"]), int(name["started"]), alive=False, requests=requests))
     return claimed
-
-
-def start_time(pid: int) -> int | None:
-    """Start of a process in clock ticks since the host's; None if it has ended, reaped or not."""
-    try:
-        # The command may contain spaces and parentheses.
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return None if fields[0] in {b"Z", b"X", b"x"} else int(fields[_STARTED])
-    except (OSError, IndexError, ValueError):
-        return None
-
-
-def _alive(pid: str, started: str) -> bool:
-    return start_time(int(pid)) == int(started)
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from c2cotel.host.running import Process, Running, RunningRequest, claim, read, start_time
+from c2cotel.host.process import start_time
+from c2cotel.host.running import Process, Running, RunningRequest, claim, read
 from tests.apps.storing import outcome, program
 from tests.servers.local import ROOT, wait_until
 
