@@ -33,6 +33,7 @@ _FIRST_ERROR = 400
 _FIRST_SERVER_ERROR = 500
 _UNEXPECTED = "Internal Server Error"
 """What others than those with the secret are told of an exception that nobody expected."""
+_UNCACHEABLE = "max-age=0, must-revalidate, no-cache, no-store"
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "etag"})
 
 
@@ -77,6 +78,7 @@ def error_view(error: Any, request: Request) -> Response:
     """The answer to an exception."""
     kind = kind_of(error)
     if kind.status < _FIRST_ERROR:  # a redirection, or a success that was raised
+        error.headers.setdefault("Cache-Control", _UNCACHEABLE)
         return error  # type: ignore[no-any-return]
     if request.method == "OPTIONS" and kind.is_http:  # the preflight of a view that knows nothing of CORS
         response = Response(status=200)
@@ -96,11 +98,11 @@ def error_view(error: Any, request: Request) -> Response:
         body["stacktrace"] = stack_trace(error, values=True)
     response = answer(body)
     response.status = error.status if kind.is_http else kind.status
-    if all_of_it:
-        response.cache_control = "no-cache, no-store"
     if kind.is_http:
         kept = [(name, value) for name, value in error.headerlist if name.lower() not in _BODY_HEADERS]
         response.headerlist = [*response.headerlist, *kept]
+    if all_of_it or "Cache-Control" not in response.headers:  # what an application says of its own error stays
+        response.headers["Cache-Control"] = _UNCACHEABLE
     _cors.allow(request, response)
     return response
 
