@@ -28,7 +28,7 @@ MODULES = {
     "acceptance.composition": "c2cotel.acceptance.composition",
     "acceptance.connection": "c2cotel.acceptance.connection",
     "acceptance.utils": "c2cotel.acceptance.utils",
-    "broadcast": "c2cotel.broadcast",
+    "broadcast": "c2cotel.compat.broadcast",
     "db": "c2cotel.db",
     "debug": "c2cotel_views.debug",
     "errors": "c2cotel_views.errors",
@@ -36,17 +36,36 @@ MODULES = {
     "models_graph": "c2cotel.models_graph",
     "pyramid": "c2cotel.compat.pyramid",
     "pyramid_logging": "c2cotel.logs",
-    "sentry": "c2cotel.sentry",
+    "sentry": "c2cotel.compat.sentry",
     "services": "c2cotel_views.services",
     "setup_process": "c2cotel.compat.setup_process",
     "sql_profiler": "c2cotel_views.sql_profiler",
-    "stats": "c2cotel.stats",
+    "stats": "c2cotel.compat.stats",
+    "stats_pyramid": "c2cotel.compat.stats_pyramid",
     "version": "c2cotel_views.versions",
+    "wsgi": "c2cotel.compat.wsgi",
+    "wsgi_app": "c2cotel.compat.wsgi_app",
 }
 """Modules of the library of 2018, and where each is now."""
 
+GONE = {
+    "auth": "C2C_SECRET opens every protected view, and c2cotel.plugin.has_secret tells who brings it",
+    "client_info": "proxies are the WSGI server's matter, such as gunicorn's --forwarded-allow-ips",
+    "coverage_setup": "start the process under `coverage run`",
+    "index": "c2cotel.setup(config) serves the index where C2C_BASE_PATH is set",
+    "pretty_json": "c2cotel.setup(config) adds the renderers json and fast_json",
+    "profiler": "C2C_PROFILER_PATH turns the profiler on",
+    "redis_stats": "c2cotel.setup() times Redis by itself, unless C2C_TRACK_REDIS is off",
+    "redis_utils": "c2cotel.broadcast.store() is the client of C2C_REDIS_URL",
+    "request_tracking": "request.c2c_request_id is there after c2cotel.setup(config)",
+}
+"""What to use in the place of modules that are not there."""
+
 _LOGGERS = {"c2cotel": OLD, "c2cotel_views": OLD, "c2cotel.sql_profiler": f"{OLD}.sql_profiler"}
 """Our loggers, and those of 2018 whose levels and handlers they follow."""
+
+_BY_IMPORT = MODULES["setup_process"]
+"""What alembic and scripts only import: that is its use."""
 
 _logger = logging.getLogger(__name__)
 
@@ -63,14 +82,17 @@ class _Finder(MetaPathFinder):
         if start != OLD:
             return None
         if name not in MODULES:
+            instead = f". Instead: {GONE[name]}" if name in GONE else ""
+            # Under another name than its own: `from c2cwsgiutils import name` would swallow the error.
             raise ModuleNotFoundError(
-                f"{fullname} has no counterpart in c2cotel; see docs/how-to/migrate.md for what is where", name=fullname
+                f"{fullname} has no counterpart in c2cotel; see docs/how-to/migrate.md for what is where{instead}",
+                name=OLD,
             )
         return ModuleSpec(fullname, _Alias(MODULES[name]))
 
 
 class _Package(Loader):
-    """The package of 2018, which is empty."""
+    """The package of 2018, which has no names but its modules."""
 
     def exec_module(self, module: ModuleType) -> None:
         module.__doc__ = __doc__
@@ -88,6 +110,8 @@ class _Alias(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         target = importlib.import_module(self._name)
+        if self._name == _BY_IMPORT:
+            target.init_by_import()
         # The import statement takes what stands here, and the other module keeps its own name and spec.
         sys.modules[module.__name__] = target
 

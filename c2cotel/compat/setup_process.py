@@ -1,9 +1,12 @@
-"""`c2cwsgiutils.setup_process`."""
+"""`c2cwsgiutils.setup_process`: what an alembic `env.py` or a script imports, and needs no more."""
 
 from __future__ import annotations
 
+import logging
+
 import c2cotel
 from c2cotel import logs
+from c2cotel.runtime.telemetry import running
 
 
 def init(config_file: str | None = None) -> None:
@@ -14,3 +17,11 @@ def init(config_file: str | None = None) -> None:
     """
     logs.init(config_file)
     c2cotel.setup()
+
+
+def init_by_import() -> None:
+    """What ``import c2cwsgiutils.setup_process`` does: `init`, but for what the process has already."""
+    if not logging.root.handlers:
+        logs.init()
+    if running() is None:
+        c2cotel.setup()

@@ -1,0 +1,114 @@
+"""What applications of 2018, and of the library's later versions, use beside its README (issue 16)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.contract.test_2018 import python
+from tests.servers.udp import UdpListener
+
+START = "import c2cotel.compat\n"
+
+
+# ---- scripts ----
+
+
+def test_importing_setup_process_sets_a_script_up(udp_listener: UdpListener) -> None:
+    done = python(
+        START + "import logging, c2cwsgiutils.setup_process\nfrom c2cwsgiutils import stats\n"
+        "stats.set_gauge(['jobs'], 3)\nlogging.getLogger('cron').info('hello')",
+        STATSD_ADDRESS=udp_listener.address,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "INFO     cron hello" in done.stderr
+    udp_listener.wait_for("jobs")
+
+
+def test_importing_setup_process_leaves_what_runs_alone() -> None:
+    done = python(
+        START + "import logging, c2cotel\nlogging.basicConfig(format='mine %(message)s', level='INFO')\n"
+        "first = c2cotel.setup()\nimport c2cwsgiutils.setup_process\nlogging.getLogger('cron').info('hello')\n"
+        "print(c2cotel.setup() is first)"
+    )
+    assert "mine hello" in done.stderr
+    assert done.stdout == "True\n"
+
+
+# ---- names ----
+
+
+def test_init_backends_starts_statsd_by_its_settings(udp_listener: UdpListener) -> None:
+    done = python(
+        START + "from c2cwsgiutils import stats\n"
+        f"stats.init_backends({{'c2c.statsd_address': {udp_listener.address!r}, 'c2c.statsd_prefix': 'job'}})\n"
+        "stats.init_backends()\nstats.increment_counter(['runs'])\nprint(stats.USE_TAGS)"
+    )
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+    udp_listener.wait_for("job.runs")
+
+
+def test_sentry_broadcast_and_stats_pyramid_have_their_init() -> None:
+    done = python(
+        START + "import c2cotel\nfrom pyramid.config import Configurator\n"
+        "from c2cwsgiutils import broadcast, sentry, stats_pyramid\n"
+        "with sentry.capture_exceptions(): pass\nsentry.init()\nbroadcast.init()\nconfig = Configurator(settings={})\n"
+        "stats_pyramid.init(config)\nprint(config.registry['c2cotel.telemetry'] is c2cotel.setup())"
+    )
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_get_version_is_the_git_hash(tmp_path: Path) -> None:
+    file = tmp_path / "versions.json"
+    code = START + "from c2cwsgiutils import version\nprint(version.get_version())"
+    assert python(code, C2C_VERSIONS_PATH=str(file)).stdout == "None\n"
+    file.write_text(json.dumps({"main": {"git_hash": "abc"}}))
+    assert python(code, C2C_VERSIONS_PATH=str(file)).stdout == "abc\n"
+
+
+def test_a_failed_check_has_its_json_data() -> None:
+    done = python(
+        START + "from c2cwsgiutils.health_check import JsonCheckException\n"
+        "print(JsonCheckException('bad', {'a': 1}).json_data())"
+    )
+    assert done.stdout == "{'a': 1}\n"
+
+
+@pytest.mark.parametrize(
+    "get", ["from c2cwsgiutils.wsgi_app import application", "from c2cwsgiutils import wsgi\nwsgi.create_application()"]
+)
+def test_a_wsgi_application_comes_from_the_ini(get: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(
+        "import c2cotel.compat\nimport c2cwsgiutils.pyramid\nfrom pyramid.config import Configurator\n"
+        "def main(_, **settings):\n    config = Configurator(settings=settings)\n"
+        "    config.include(c2cwsgiutils.pyramid.includeme)\n    print('made')\n    return config.make_wsgi_app()\n"
+    )
+    ini = tmp_path / "production.ini"
+    ini.write_text("[app:main]\npaste.app_factory = shop:main\n")
+    done = python(START + get, C2CWSGIUTILS_CONFIG=str(ini), PYTHONPATH=str(tmp_path))
+    assert done.stdout == "made\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ("from c2cwsgiutils.stats import StatsDBackend", "use c2cotel.stats.set_gauge"),
+        ("from c2cwsgiutils import pretty_json", "docs/how-to/migrate.md for what is where. Instead: c2cotel.setup"),
+        ("from c2cwsgiutils import anything", "docs/how-to/migrate.md"),
+        ("import c2cwsgiutils.anything", "docs/how-to/migrate.md"),
+    ],
+)
+def test_a_name_that_is_gone_says_what_to_use(statement: str, shown: str) -> None:
+    done = python(f"{START}try:\n    {statement}\nexcept ImportError as error:\n    print(error)")
+    assert shown in done.stdout, done.stderr
+
+
+def test_a_test_may_be_skipped_on_a_ci_server() -> None:
+    code = (
+        START + "import pytest\nfrom c2cwsgiutils.acceptance import utils\n"
+        "@utils.skipIfCI\ndef test_x(): pass\nprint(test_x.pytestmark[0].args)"
+    )
+    assert python(code, CI="", IN_CI="0").stdout == "(False,)\n"
+    assert python(code, IN_CI="1").stdout == "(True,)\n"
