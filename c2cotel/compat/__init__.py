@@ -64,6 +64,9 @@ GONE = {
 _LOGGERS = {"c2cotel": OLD, "c2cotel_views": OLD, "c2cotel.sql_profiler": f"{OLD}.sql_profiler"}
 """Our loggers, and those of 2018 whose levels and handlers they follow."""
 
+_AS_IN_2018 = ("STATSD_2018_NAMES", "C2C_OPEN_RESET", "C2C_SHOW_ERRORS", "C2C_IGNORE_UNKNOWN_CHECKS")
+"""Settings that are on unless somebody says otherwise."""
+
 _BY_IMPORT = MODULES["setup_process"]
 """What alembic and scripts only import: that is its use."""
 
@@ -136,7 +139,7 @@ def _turn_on() -> None:
         )
         return
     sys.meta_path.insert(0, _Finder())
-    for setting in ("STATSD_2018_NAMES", "C2C_OPEN_RESET", "C2C_SHOW_ERRORS"):
+    for setting in _AS_IN_2018:
         unless_set(setting, "1")
     adopt_loggers()
 

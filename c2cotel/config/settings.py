@@ -63,6 +63,13 @@ class ApplicationSettings:
         default=False,
         doc="Tell clients the message of unexpected exceptions, as in 2018; off: those with the secret alone.",
     )
+    ignore_unknown_checks: bool = setting(
+        "C2C_IGNORE_UNKNOWN_CHECKS",
+        "c2c.ignore_unknown_checks",
+        parse=boolean,
+        default=False,
+        doc="Pass over unknown names in the parameter `checks` of the health checks, as in 2018; off: they are a 400.",
+    )
     log_view: bool = setting(
         "C2C_LOG_VIEW_ENABLED",
         "c2c.log_view_enabled",
@@ -83,6 +90,24 @@ class ApplicationSettings:
         parse=boolean,
         default=False,
         doc="Serve the debug views below `{base path}/debug/` (need the secret).",
+    )
+    log_view_secret: str | None = setting(
+        "LOG_VIEW_SECRET",
+        "c2c.log_view_secret",
+        parse=text,
+        doc="Deprecated: turns the logging view on, and opens it; use `C2C_LOG_VIEW_ENABLED` and `C2C_SECRET`.",
+    )
+    sql_profiler_secret: str | None = setting(
+        "SQL_PROFILER_SECRET",
+        "c2c.sql_profiler_secret",
+        parse=text,
+        doc="Deprecated: turns the SQL profiler on, and opens it; use `C2C_SQL_PROFILER_ENABLED` and `C2C_SECRET`.",
+    )
+    debug_view_secret: str | None = setting(
+        "DEBUG_VIEW_SECRET",
+        "c2c.debug_view_secret",
+        parse=text,
+        doc="Deprecated: turns the debug views on, and opens them; use `C2C_DEBUG_VIEW_ENABLED` and `C2C_SECRET`.",
     )
     profiler_path: str = setting(
         "C2C_PROFILER_PATH",

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pyramid.config import Configurator
+from webtest import TestApp
 
+import c2cotel
+from c2cotel_views.health import HealthCheck
 from tests.contract.test_2018 import python
+from tests.servers.local import HOST, environment, free_udp_port
 from tests.servers.udp import UdpListener
 
 START = "import c2cotel.compat\n"
@@ -112,3 +120,74 @@ def test_a_test_may_be_skipped_on_a_ci_server() -> None:
     )
     assert python(code, CI="", IN_CI="0").stdout == "(False,)\n"
     assert python(code, IN_CI="1").stdout == "(True,)\n"
+
+
+# ---- stats-db ----
+
+
+def stats_db(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    script = Path(sys.executable).with_name("c2cwsgiutils_stats_db.py")
+    command = [str(script), "--db", "sqlite://", "--schema", "main", "--extra", "select 'of.all', 7", *arguments]
+    return subprocess.run(command, env=environment(env), capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_prefix_of_stats_db_is_c2c(udp_listener: UdpListener) -> None:
+    done = stats_db("--verbosity", "2", STATSD_ADDRESS=udp_listener.address, STATSD_PREFIX="shop")
+    assert done.returncode == 0, done.stderr
+    udp_listener.settle()
+    assert udp_listener.lines() == ["c2c.count.of.all:7|g"]
+
+
+def test_stats_db_says_when_nobody_took_its_values() -> None:
+    done = stats_db("--statsd-address", f"{HOST}:{free_udp_port()}")
+    assert done.returncode == 1
+    assert "The values did not arrive: STATSD_ADDRESS: " in done.stderr
+
+
+# ---- secrets and checks ----
+
+
+def test_a_deprecated_secret_opens_its_views_and_no_others(caplog: pytest.LogCaptureFixture) -> None:
+    ini = {"c2c.base_path": "/c2c", "c2c.debug_view_secret": "for debugging", "c2c.log_view_secret": "for levels"}
+    http = TestApp(application(ini))
+    assert "c2c.debug_view_secret" not in caplog.text
+    assert "DEBUG_VIEW_SECRET is deprecated, and still opens its views" in caplog.text
+    assert http.get("/c2c/debug/headers?secret=for+debugging").json
+    assert http.get("/c2c/debug/headers", headers={"X-API-Key": "for debugging"}).json
+    assert http.get("/c2c/logging/level?secret=for+levels&name=x&level=INFO").json["level"] == "INFO"
+    for path in ("debug/headers?secret=for+levels", "debug/headers", "logging/level?secret=for+debugging&name=x"):
+        http.get(f"/c2c/{path}", status=403)
+    http.get("/c2c/sql_profiler?secret=for+levels", status=404)
+
+
+def test_c2c_secret_opens_what_a_deprecated_one_turned_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SQL_PROFILER_SECRET", "old")
+    http = TestApp(application({"c2c.base_path": "/c2c", "c2c.secret": "new"}))
+    for secret in ("old", "new"):
+        assert http.get(f"/c2c/sql_profiler?secret={secret}").json["enabled"] is False
+
+
+def test_unknown_checks_are_an_error_except_under_compat() -> None:
+    def happy(_: object) -> str:
+        return "happy"
+
+    def asked(name: str, ini: dict[str, str], status: int) -> Any:
+        config = Configurator(settings={"c2c.base_path": "/c2c", **ini})
+        health_check = HealthCheck(config)
+        health_check.add_custom_check("happy", happy)
+        http = TestApp(config.make_wsgi_app())
+        return http.get(f"/c2c/health_check?checks={name}", status=status).json
+
+    assert "expected some of happy" in asked("happy,other", {}, 400)["message"]
+    as_in_2018 = {"c2c.ignore_unknown_checks": "1"}
+    assert set(asked("happy,other", as_in_2018, 200)["successes"]) == {"happy"}
+    assert asked("other", as_in_2018, 200)["successes"] == {}
+    code = START + "from c2cotel.plugin import ApplicationSettings, Settings\n"
+    code += "print(Settings({}).section(ApplicationSettings).ignore_unknown_checks)"
+    assert python(code).stdout == "True\n"
+
+
+def application(ini: dict[str, str]) -> Any:
+    config = Configurator(settings=ini)
+    c2cotel.setup(config)
+    return config.make_wsgi_app()

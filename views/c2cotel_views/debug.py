@@ -202,6 +202,7 @@ def _row(
         path=f"/debug/{path}",
         route=f"c2c_debug_{route}",
         enabled=lambda settings: settings.section(ApplicationSettings).debug_view,
+        old_secret=lambda settings: settings.debug_view_secret,
         view=view,
         title="" if "{" in path else f"Debug: {route.replace('_', ' ')}",
         doc=doc,
