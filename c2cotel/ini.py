@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ def application(file: str | None = None) -> Any:
         SettingsError: the file cannot be used; says why.
     """
     name = file or path()
+    logging.captureWarnings(capture=True)
     loader, variables, text = _loader(name)
     _set_up_logging(name, loader, _of_logging(text, variables))
     try:

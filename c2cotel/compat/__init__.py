@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 from c2cotel.config.declare import unless_set
 
@@ -61,8 +62,21 @@ GONE = {
 }
 """What to use in the place of modules that are not there."""
 
-_LOGGERS = {"c2cotel": OLD, "c2cotel_views": OLD, "c2cotel.sql_profiler": f"{OLD}.sql_profiler"}
-"""Our loggers, and those of 2018 whose levels and handlers they follow."""
+_LOGGERS = {
+    "c2cotel": OLD,
+    "c2cotel_views": OLD,
+    "c2cotel.broadcast": f"{OLD}.broadcast",
+    "c2cotel.db": f"{OLD}.db",
+    "c2cotel.health": f"{OLD}.health_check",
+    "c2cotel.instrumentation.requests": f"{OLD}.request_tracking",
+    "c2cotel.sentry": f"{OLD}.sentry",
+    "c2cotel.sql_profiler": f"{OLD}.sql_profiler",
+    "c2cotel.stats": f"{OLD}.stats",
+    "c2cotel_views.debug": f"{OLD}.debug",
+    "c2cotel_views.errors": f"{OLD}.errors",
+    "c2cotel_views.logging_level": f"{OLD}.logging_view",
+}
+"""Our loggers, and those of 2018 under whose names their records appear; parents first."""
 
 _AS_IN_2018 = ("STATSD_2018_NAMES", "C2C_OPEN_RESET", "C2C_SHOW_ERRORS", "C2C_IGNORE_UNKNOWN_CHECKS")
 """Settings that are on unless somebody says otherwise."""
@@ -121,12 +135,28 @@ class _Alias(Loader):
 
 def adopt_loggers() -> None:
     """Have our loggers follow those of 2018, also after a `fileConfig` that disabled what it did not know."""
+    logging.captureWarnings(capture=True)
     for ours, theirs in _LOGGERS.items():
         logger = logging.getLogger(ours)
         logger.parent = logging.getLogger(theirs)
     for name, existing in logging.root.manager.loggerDict.items():
         if name.partition(".")[0] in _LOGGERS and isinstance(existing, logging.Logger):
             existing.disabled = False
+    logging.root.setLevel(logging.root.level)  # levels that loggers had before are remembered by `logging`
+
+
+def _rename_records() -> None:
+    """Give the records of our loggers the names that they had, for who looks for these in his logs."""
+    make = logging.getLogRecordFactory()
+
+    def renamed(name: str, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        if name.startswith("c2cotel"):
+            package, _, rest = name.partition(".")
+            if package in _LOGGERS:
+                name = _LOGGERS.get(name) or f"{OLD}.{rest}"
+        return make(name, *args, **kwargs)
+
+    logging.setLogRecordFactory(renamed)
 
 
 def _turn_on() -> None:
@@ -142,6 +172,7 @@ def _turn_on() -> None:
     for setting in _AS_IN_2018:
         unless_set(setting, "1")
     adopt_loggers()
+    _rename_records()
 
 
 _turn_on()

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
+import logging.handlers
+import re
+import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ from pyramid.config import Configurator
 from webtest import TestApp
 
 import c2cotel
+from c2cotel.logs import PyramidCeeSysLogHandler
 from c2cotel_views.health import HealthCheck
 from tests.contract.test_2018 import python
 from tests.servers.local import HOST, environment, free_udp_port
@@ -191,3 +197,82 @@ def application(ini: dict[str, str]) -> Any:
     config = Configurator(settings=ini)
     c2cotel.setup(config)
     return config.make_wsgi_app()
+
+
+# ---- logs ----
+
+RECORDS = """
+import logging, c2cotel.compat
+logging.basicConfig(format="%(levelname)s %(name)s %(message)s %(referer)s", level="INFO")
+for handler in logging.root.handlers:
+    handler.addFilter(lambda record: vars(record).setdefault("referer", "-") is not None)
+logging.getLogger("c2cwsgiutils.errors").setLevel("ERROR")
+import c2cwsgiutils.pyramid
+from pyramid.config import Configurator
+from webtest import TestApp
+def view(request): raise ValueError("broken")
+config = Configurator(settings={"c2c.base_path": "/c2c", "c2c.secret": "s", "c2c.log_view_enabled": "1",
+                                "c2c.sql_profiler_enabled": "1"})
+config.include(c2cwsgiutils.pyramid.includeme)
+config.add_route("broken", "/broken")
+config.add_view(view, route_name="broken")
+http = TestApp(config.make_wsgi_app())
+http.get("/broken", headers={"Referer": "http://shop/?secret=hidden&a=b"}, status=500)
+http.get("/nowhere", status=404)
+http.get("/c2c/logging/level?secret=s&name=shop&level=DEBUG")
+http.get("/c2c/sql_profiler?secret=s&enable=1")
+import warnings
+warnings.warn("look here")
+"""
+
+
+def test_records_have_the_names_and_fields_of_2018() -> None:
+    done = python(RECORDS)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    (broken,) = [line for line in lines if line.startswith("ERROR c2cwsgiutils.errors GET /broken")]
+    assert "http://shop/?secret=" in broken
+    assert "&a=b" in broken
+    assert "hidden" not in done.stderr
+    assert not [line for line in lines if "/nowhere" in line], "the level of c2cwsgiutils.errors counts"
+    assert "CRITICAL c2cwsgiutils.logging_view The level of the logger shop changes from NOTSET to DEBUG -" in lines
+    assert "WARNING c2cwsgiutils.sql_profiler The SQL profiler is turned on -" in lines
+    assert [line for line in lines if line.startswith("WARNING py.warnings ") and "look here" in line]
+    assert [line for line in lines if re.match("INFO c2cwsgiutils._setup c2cotel .* starts", line)]
+    assert [line for line in lines if line.startswith("INFO c2cwsgiutils Views at /c2c: /, ")]
+    assert not [line for line in lines if " c2cotel" in line.partition(" ")[2][:8]]
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+@pytest.mark.parametrize("asked", [True, False])
+def test_syslog_may_be_a_unix_socket(kind: socket.SocketKind, asked: bool, tmp_path: Path) -> None:
+    path = str(tmp_path / "log")
+    with socket.socket(socket.AF_UNIX, kind) as server:
+        server.settimeout(10)
+        server.bind(path)
+        if kind == socket.SOCK_STREAM:
+            server.listen()
+        handler = PyramidCeeSysLogHandler(path, "local1", kind if asked else None)
+        try:
+            handler.emit(logging.LogRecord("shop", logging.INFO, "", 0, "hello", (), None))
+            with server.accept()[0] if kind == socket.SOCK_STREAM else nullcontext(server) as receiver:
+                message = receiver.recv(65_536)
+        finally:
+            handler.close()
+    assert message.startswith(b"<142>: @cee: {")
+    assert message.endswith(b"}\0")
+
+
+def test_syslog_may_be_tcp() -> None:
+    with socket.create_server((HOST, 0)) as server:
+        server.settimeout(10)
+        handler = PyramidCeeSysLogHandler(
+            server.getsockname(), facility=logging.handlers.SysLogHandler.LOG_LOCAL0, socktype=socket.SOCK_STREAM
+        )
+        try:
+            handler.emit(logging.LogRecord("shop", logging.ERROR, "", 0, "hello", (), None))
+            with server.accept()[0] as receiver:
+                receiver.settimeout(10)
+                assert receiver.recv(65_536).startswith(b"<131>: @cee: {")
+        finally:
+            handler.close()

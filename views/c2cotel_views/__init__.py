@@ -107,6 +107,11 @@ def includeme(config: Any) -> None:
         telemetry.install(row.serve_channels)
         if row.install is not None:
             telemetry.install(row.install)
+    _logger.info(
+        "Views at %s: %s",
+        config.registry[BASE_PATH] or "/",
+        ", ".join(row.path for row in served if row.path) or "none",
+    )
     if len(served) < len(enabled):
         _logger.warning(
             "C2C_SECRET is not set: %s not served, though the settings turn it on",

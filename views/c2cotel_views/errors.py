@@ -116,11 +116,10 @@ def _log(error: Exception, request: Request, kind: Kind) -> None:
         in_one_line(text_of(error)),
         getattr(request, "c2c_request_id", "-"),
     )
+    text = "%s %s was answered with %d: %s (request %s)"
     shown = error if kind.level >= logging.ERROR else None
-    defer(
-        request,
-        lambda: _logger.log(kind.level, "%s %s was answered with %d: %s (request %s)", *arguments, exc_info=shown),
-    )
+    extra = {"referer": in_one_line(redaction.url(request.referer))} if request.referer else None
+    defer(request, lambda: _logger.log(kind.level, text, *arguments, exc_info=shown, extra=extra))
 
 
 def _hide(record: logging.LogRecord) -> bool:
