@@ -21,6 +21,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from c2cotel import ini
 from c2cotel.config.declare import unless_set
 
 OLD = "c2cwsgiutils"
@@ -34,6 +35,7 @@ MODULES = {
     "debug": "c2cotel_views.debug",
     "errors": "c2cotel_views.errors",
     "health_check": "c2cotel_views.health",
+    "loader": "c2cotel.loader",
     "models_graph": "c2cotel.models_graph",
     "pyramid": "c2cotel.compat.pyramid",
     "pyramid_logging": "c2cotel.logs",
@@ -109,10 +111,15 @@ class _Finder(MetaPathFinder):
 
 
 class _Package(Loader):
-    """The package of 2018, which has no names but its modules."""
+    """The package of 2018, whose names are its modules; and of its later versions, what a `gunicorn.conf.py` uses."""
 
     def exec_module(self, module: ModuleType) -> None:
         module.__doc__ = __doc__
+        vars(module).update(
+            get_config_defaults=lambda: ini.defaults(ini.path()),
+            get_logconfig_dict=ini.logging_config,
+            get_paste_config=ini.path,
+        )
 
 
 class _Alias(Loader):

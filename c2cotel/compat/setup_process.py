@@ -7,16 +7,14 @@ import logging
 import c2cotel
 from c2cotel import logs
 from c2cotel.runtime.telemetry import running
+from c2cotel.setup_process import (
+    bootstrap_application,
+    bootstrap_application_from_options,
+    fill_arguments,
+    init,
+)
 
-
-def init(config_file: str | None = None) -> None:
-    """Set up logging by an ini file, and all that the environment asks for, in a script or a worker.
-
-    Args:
-        config_file: the ini; when left out, as `c2cotel.logs.init` has it.
-    """
-    logs.init(config_file)
-    c2cotel.setup()
+__all__ = ["bootstrap_application", "bootstrap_application_from_options", "fill_arguments", "init", "init_by_import"]
 
 
 def init_by_import() -> None:

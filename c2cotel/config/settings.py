@@ -131,6 +131,13 @@ class ApplicationSettings:
         default=False,
         doc="Leave errors to the application or to pyramid_debugtoolbar: no JSON error views.",
     )
+    enable_exception_handling: bool = setting(
+        "C2C_ENABLE_EXCEPTION_HANDLING",
+        "c2c.enable_exception_handling",
+        parse=boolean,
+        default=True,
+        doc="As the later versions of the library of 2018 call the opposite of `C2C_DISABLE_EXCEPTION_HANDLING`.",
+    )
     health_timeout: float = setting(
         "C2C_HEALTH_TIMEOUT",
         "c2c.health_timeout",

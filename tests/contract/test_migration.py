@@ -10,15 +10,22 @@ import socket
 import subprocess
 import sys
 from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import transaction
 from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPBadRequest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from webtest import TestApp
 
 import c2cotel
-from c2cotel.logs import PyramidCeeSysLogHandler
+from c2cotel import db
+from c2cotel.errors import SettingsError
+from c2cotel.logs import JsonLogHandler, PyramidCeeSysLogHandler
 from c2cotel_views.health import HealthCheck
 from tests.contract.test_2018 import python
 from tests.servers.local import HOST, environment, free_udp_port
@@ -276,3 +283,207 @@ def test_syslog_may_be_tcp() -> None:
                 assert receiver.recv(65_536).startswith(b"<131>: @cee: {")
         finally:
             handler.close()
+
+
+# ---- from the later versions: databases ----
+
+
+class Base(DeclarativeBase):
+    """What the tables have in common."""
+
+
+class Hello(Base):
+    """A row."""
+
+    __tablename__ = "hello"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+@pytest.fixture
+def databases(tmp_path: Path) -> dict[str, str]:
+    """Settings of a master and a slave, which share a file."""
+    url = f"sqlite:///{tmp_path}/a.db"
+    engine = create_engine(url)
+    Base.metadata.create_all(engine)
+    engine.dispose()
+    return {"sqlalchemy.url": url, "sqlalchemy_slave.url": f"{url}?timeout=9"}
+
+
+def test_each_request_has_its_dbsession(databases: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "c2cotel.db")
+    seen: list[Any] = []
+
+    def hello(request: Any) -> dict[str, Any]:
+        seen.append(request.dbsession)
+        if request.method == "POST":
+            request.dbsession.add(Hello())
+        if request.params.get("fail"):
+            raise HTTPBadRequest
+        engine: Any = request.dbsession.connection().engine
+        return {"engine": engine.c2c_name, "rows": request.dbsession.query(Hello).count()}
+
+    config = Configurator(settings={"c2c.base_path": "/c2c", **databases})
+    c2cotel.setup(config)
+    factory = db.init(config, "sqlalchemy", "sqlalchemy_slave", force_master=["GET /forced"])
+    HealthCheck(config).add_db_session_check(factory, at_least_one_model=Hello)
+    for name in ("hello", "forced"):
+        config.add_route(name, f"/{name}")
+        config.add_view(hello, route_name=name, renderer="json")
+    http = TestApp(config.make_wsgi_app())
+    assert http.get("/hello").json == {"engine": "sqlalchemy_slave", "rows": 0}
+    assert http.post("/hello").json == {"engine": "sqlalchemy", "rows": 1}
+    http.post("/hello?fail=1", status=400)
+    assert http.get("/forced").json == {"engine": "sqlalchemy", "rows": 1}, "only what succeeded is committed"
+    assert len({id(session) for session in seen}) == len(seen)
+    assert "Using slave for GET /hello" in caplog.messages
+    assert "Using master for POST /hello" in caplog.messages
+    report = http.get("/c2c/health_check").json
+    assert set(report["successes"]) == {"db_engine_sqlalchemy", "db_engine_sqlalchemy_slave"}
+    given = factory()
+    http.get("/hello", extra_environ={"app.dbsession": given})
+    assert seen[-1] is given
+    given.close()
+    for engine in (factory.c2c_rw_bind, factory.c2c_ro_bind):
+        engine.dispose()
+
+
+def test_a_script_has_a_session_of_a_transaction_manager(databases: dict[str, str]) -> None:
+    engine = db.get_engine(databases, "sqlalchemy.")
+    factory = db.get_session_factory(engine)
+    with transaction.manager:
+        db.get_tm_session(factory, transaction.manager).add(Hello())
+    with transaction.manager:
+        assert db.get_tm_session(factory, transaction.manager).query(Hello).count() == 1
+    engine.dispose()
+    with pytest.raises(SettingsError, match=r"other\.url is not set"):
+        db.get_engine(databases, "other.")
+
+
+# ---- from the later versions: inis and scripts ----
+
+MODULE = """
+import c2cotel.compat
+import c2cwsgiutils.pyramid
+from pyramid.config import Configurator
+from pyramid.response import Response
+
+def main(_, **settings):
+    config = Configurator(settings=settings)
+    config.include(c2cwsgiutils.pyramid.includeme)
+    config.add_route("hello", "/hello")
+    config.add_view(lambda request: Response(settings["greeting"]), route_name="hello")
+    return config.make_wsgi_app()
+"""
+INI = """
+[app:main]
+paste.app_factory = shop:main
+greeting = %(GREETING)s and %(more)s
+[loggers]
+keys = root, c2cwsgiutils
+[handlers]
+keys = json
+[formatters]
+keys =
+[logger_root]
+level = INFO
+handlers = json
+[logger_c2cwsgiutils]
+level = %(C2C_LOG_LEVEL)s
+handlers =
+qualname = c2cwsgiutils
+[handler_json]
+class = c2cwsgiutils.pyramid_logging.JsonLogHandler
+args = ()
+kwargs = {'stream': 'ext://sys.stdout'}
+"""
+
+
+@pytest.fixture
+def ini(tmp_path: Path) -> dict[str, str]:
+    """The environment of an application of version 6."""
+    (tmp_path / "shop.py").write_text(MODULE)
+    (tmp_path / "production.ini").write_text(INI)
+    return {
+        "PYTHONPATH": str(tmp_path),
+        "C2CWSGIUTILS_CONFIG": f"c2c://{tmp_path}/production.ini",
+        "GREETING": "100 %",
+        "C2C_LOG_LEVEL": "WARNING",
+        "more": "more",
+    }
+
+
+def test_a_script_bootstraps_the_application(ini: dict[str, str]) -> None:
+    done = python(
+        "import argparse, logging\nfrom c2cotel import setup_process\nparser = argparse.ArgumentParser()\n"
+        "setup_process.fill_arguments(parser)\n"
+        f"options = parser.parse_args([{ini['C2CWSGIUTILS_CONFIG']!r}, 'more=less'])\n"
+        "with setup_process.bootstrap_application_from_options(options) as env:\n"
+        "    logging.getLogger('script').info(env['registry'].settings['greeting'])",
+        **ini,
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = [json.loads(line) for line in done.stdout.splitlines() if '"script"' in line]
+    assert line["msg"] == "100 % and less"
+
+
+@pytest.mark.parametrize("command", [["proutes"], ["pshell", "-p", "python"]])
+def test_the_loader_c2c_serves_pyramids_commands(command: list[str], ini: dict[str, str]) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name(command[0]), *command[1:], ini["C2CWSGIUTILS_CONFIG"]],
+        input="print(registry.settings['greeting'])\n",
+        env={**environment(ini), "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("/hello" if command[0] == "proutes" else "100 % and more") in done.stdout
+
+
+def test_gunicorns_configuration_takes_its_logging_from_the_ini(ini: dict[str, str]) -> None:
+    done = python(
+        START + "import logging, logging.config, c2cwsgiutils\n"
+        "logging.config.dictConfig(c2cwsgiutils.get_logconfig_dict(c2cwsgiutils.get_paste_config()))\n"
+        "print(c2cwsgiutils.get_config_defaults()['GREETING'])\n"
+        "logging.getLogger('c2cwsgiutils.x').info('no')\nlogging.getLogger('shop').info('yes')",
+        **ini,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "100 %%"
+    assert [json.loads(line)["msg"] for line in done.stdout.splitlines()[1:]] == ["yes"]
+
+
+def test_a_handler_takes_the_name_of_a_standard_stream() -> None:
+    assert JsonLogHandler("ext://sys.stdout").stream is sys.stdout
+    assert JsonLogHandler(stream="ext://sys.stderr").stream is sys.stderr
+    with pytest.raises(ValueError, match=r"stream='x': expected one of ext://sys\.stdout"):
+        JsonLogHandler("x")
+
+
+# ---- from the later versions: views ----
+
+
+@pytest.mark.parametrize(("value", "answered"), [("1", True), ("0", False)])
+def test_exception_handling_may_be_enabled_as_in_version_6(value: str, answered: bool) -> None:
+    http = TestApp(application({"c2c.enable_exception_handling": value}))
+    answer = http.get("/nowhere", status=404)
+    assert (answer.content_type == "application/json") is answered
+
+
+def test_the_time_of_the_process_is_told() -> None:
+    http = TestApp(application({"c2c.base_path": "/c2c", "c2c.secret": "s", "c2c.debug_view_enabled": "1"}))
+    answer = http.get("/c2c/debug/time?secret=s").json
+    assert datetime.fromisoformat(answer["time"]).timestamp() == answer["timestamp"]
+    assert answer["timezone"]
+
+
+@pytest.mark.parametrize("name", ["cornice_json", "cornice_fast_json"])
+def test_cornices_renderers_have_their_names(name: str) -> None:
+    config = Configurator(settings={})
+    c2cotel.setup(config)
+    config.add_route("hello", "/hello")
+    config.add_view(lambda _: {"b": [1], "a": "é"}, route_name="hello", renderer=name)
+    answer = TestApp(config.make_wsgi_app()).get("/hello")
+    assert answer.json == {"b": [1], "a": "é"}
+    assert answer.text.startswith('{\n  "a": ')

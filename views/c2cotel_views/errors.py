@@ -39,7 +39,8 @@ _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding",
 
 def includeme(config: Any) -> None:
     """Register the error views, where the application has none of its own for the same exceptions."""
-    if settings_of(config.registry).section(ApplicationSettings).disable_exception_handling:
+    settings = settings_of(config.registry).section(ApplicationSettings)
+    if settings.disable_exception_handling or not settings.enable_exception_handling:
         return
 
     def last() -> None:
