@@ -14,6 +14,7 @@ from typing import Any
 import wrapt
 
 from c2cotel import broadcast, state
+from c2cotel._version import VERSION
 from c2cotel.config.declare import Settings
 from c2cotel.config.settings import (
     APPLICATION,
@@ -94,6 +95,7 @@ def _start(settings: Settings, service: Service, clock: Callable[[], float]) -> 
     telemetry = Telemetry(settings, Pipeline(settings, service), _folder(settings, service), clock)
     state.of(Running).telemetry = telemetry
     telemetry.start()
+    _logger.info("c2cotel %s starts: measurements %s", VERSION, "are sent" if telemetry.measures else "stay here")
     return telemetry
 
 

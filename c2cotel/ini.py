@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import functools
+import importlib
 import logging
+import logging.handlers
 import os
 import re
 from collections.abc import Mapping
@@ -18,6 +21,9 @@ from c2cotel.errors import SettingsError
 
 DEFAULT = "/app/production.ini"
 """The file when nothing names one."""
+
+_SCHEME = "c2c://"
+"""What the later versions of the library of 2018 write before a file whose ini uses the environment."""
 
 
 def path() -> str:
@@ -36,9 +42,9 @@ def application(file: str | None = None) -> Any:
         SettingsError: the file cannot be used; says why.
     """
     name = file or path()
+    logging.captureWarnings(capture=True)
     loader, variables, text = _loader(name)
     _set_up_logging(name, loader, _of_logging(text, variables))
-    logging.captureWarnings(capture=True)
     try:
         made = loader.get_wsgi_app(None, variables)
     except configparser.Error as error:
@@ -72,8 +78,12 @@ def settings(file: str) -> tuple[dict[str, Any], str]:
     return options, text
 
 
-def set_up_logging(file: str) -> bool:
+def set_up_logging(file: str, more: Mapping[str, str] | None = None) -> bool:
     """Set up logging as an ini file says, if it does; loggers that are there stay enabled.
+
+    Args:
+        file: the ini.
+        more: variables beside the environment's.
 
     Raises:
         SettingsError: the file cannot be used; says why.
@@ -81,7 +91,7 @@ def set_up_logging(file: str) -> bool:
     loader, variables, text = _loader(file)
     if "loggers" not in loader.get_sections():
         return False
-    _set_up_logging(file, loader, _of_logging(text, variables))
+    _set_up_logging(file, loader, _of_logging(text, {**variables, **(more or {})}))
     return True
 
 
@@ -94,23 +104,108 @@ def _set_up_logging(file: str, loader: Any, variables: Mapping[str, str]) -> Non
         raise SettingsError(f"{file}: its logging cannot be set up: {error!r}") from error
 
 
-def _loader(file: str) -> tuple[Any, dict[str, str], str]:
-    import plaster  # noqa: PLC0415  # an extra
+def defaults(file: str) -> dict[str, str]:
+    """The environment as defaults of an ini, whose names of another library can be imported from now on.
 
-    ini_file = Path(file.partition("#")[0])
+    Raises:
+        SettingsError: the file cannot be used; says why.
+    """
+    text = _read(file)
     try:
-        text = ini_file.read_text(encoding="utf-8")
+        _prepare_names(text)
+        return variables(text, os.environ)
+    except configparser.Error as error:
+        raise _explained(file, error) from None
+
+
+def logging_config(file: str | None = None) -> dict[str, Any]:
+    """The logging of an ini for `logging.config.dictConfig`: ``logconfig_dict`` of a `gunicorn.conf.py`.
+
+    Args:
+        file: the ini; `path` when left out.
+
+    Raises:
+        SettingsError: the file cannot be used; says why.
+    """
+    name = file or path()
+    texts = _of_logging(_read(name), defaults(name))
+    parser = configparser.ConfigParser({**texts, "here": str(Path(file_of(name)).absolute().parent)})
+    try:
+        parser.read_string(_read(name))
+        return dict_config(parser)
+    except (configparser.Error, KeyError, ValueError, SyntaxError) as error:
+        raise SettingsError(f"{name}: its logging cannot be understood: {error!r}") from error
+
+
+def dict_config(parser: configparser.ConfigParser) -> dict[str, Any]:
+    """What `logging.config.fileConfig` would do with a file, as `logging.config.dictConfig` takes it."""
+
+    def names(kind: str) -> list[str]:
+        return _names(parser.get(kind, "keys", fallback="")) if parser.has_section(kind) else []
+
+    config: dict[str, Any] = {"version": 1, "disable_existing_loggers": False}
+    config["formatters"] = {name: _formatter(parser[f"formatter_{name}"]) for name in names("formatters")}
+    config["handlers"] = {name: _handler(parser[f"handler_{name}"]) for name in names("handlers")}
+    config["loggers"] = {}
+    for name in names("loggers"):
+        section = parser[f"logger_{name}"]
+        logger: dict[str, Any] = {"handlers": _names(section.get("handlers", ""))}
+        if level := section.get("level"):
+            logger["level"] = level
+        if name == "root":
+            config["root"] = logger
+        else:
+            logger["propagate"] = section.getboolean("propagate", fallback=True)
+            config["loggers"][section["qualname"]] = logger
+    return config
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _formatter(section: configparser.SectionProxy) -> dict[str, Any]:
+    formatter = {
+        key: section.get(key, raw=True) for key in ("format", "datefmt", "style") if section.get(key, raw=True)
+    }
+    return {**formatter, **({"()": section["class"]} if section.get("class") else {})}
+
+
+def _handler(section: configparser.SectionProxy) -> dict[str, Any]:
+    kind = section["class"]
+    arguments = eval(section.get("args", "()"), vars(logging))  # noqa: S307  # as fileConfig does
+    options = eval(section.get("kwargs", "{}"), vars(logging))  # noqa: S307
+    path = kind if "." in kind and not kind.startswith("handlers.") else f"logging.{kind}"
+    module, _, name = path.rpartition(".")
+    make = getattr(importlib.import_module(module), name)
+    handler: dict[str, Any] = {"()": functools.partial(make, *arguments, **options)}
+    for key in ("level", "formatter"):
+        if section.get(key):
+            handler[key] = section[key]
+    return handler
+
+
+def file_of(name: str) -> str:
+    """The file of what names an application: ``c2c://production.ini#main`` is ``production.ini``."""
+    return name.removeprefix(_SCHEME).partition("#")[0]
+
+
+def _read(file: str) -> str:
+    ini_file = file_of(file)
+    try:
+        return Path(ini_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(
             f"{ini_file}: {reason}. Expected the ini file of the application: name it in C2COTEL_CONFIG"
         ) from None
-    loader = plaster.get_loader(file, protocols=["wsgi"])
-    try:
-        _prepare_names(text)
-        return loader, variables(text, os.environ), text
-    except configparser.Error as error:
-        raise _explained(file, error) from None
+
+
+def _loader(file: str) -> tuple[Any, dict[str, str], str]:
+    import plaster  # noqa: PLC0415  # an extra
+
+    texts = defaults(file)
+    return plaster.get_loader(file.removeprefix(_SCHEME), protocols=["wsgi"]), texts, _read(file)
 
 
 def _prepare_names(text: str) -> None:

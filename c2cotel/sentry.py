@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 _TWEEN = f"{__name__}.tween_factory"
 _FIRST_ERROR = 500
 _FLUSH_SECONDS = 2.0
-_LOGGER_OF_ERRORS = "c2cotel_views.errors"
-"""Logger of what the tween has sent already."""
+_LOGGERS_OF_ERRORS = ("c2cotel_views.errors", "c2cwsgiutils.errors")
+"""Logger of what the tween has sent already, and its name under `c2cotel.compat`."""
 
 
 class _Sentry:
@@ -165,7 +165,7 @@ class _Filter:
     """
 
     def __init__(self, settings: SentrySettings) -> None:
-        self._excluded = (*settings.excludes, _LOGGER_OF_ERRORS)
+        self._excluded = (*settings.excludes, *_LOGGERS_OF_ERRORS)
 
     def __call__(self, event: Event, hint: Hint) -> Event | None:
         logger = event.get("logger") or ""

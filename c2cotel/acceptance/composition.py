@@ -15,9 +15,15 @@ import logging
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from c2cotel.acceptance import utils
+
+_OF_VERSION_2 = {"services", "include", "version", "name"}
+"""Keys at the top of a compose file that version 1 does not have."""
 
 _logger = logging.getLogger(__name__)
 
@@ -26,8 +32,17 @@ class Composition:
     """Starts a composition and stops it after the tests; what its containers log goes to the output of the tests.
 
     ``docker_start=0`` in the environment takes a composition that is running already, ``docker_stop=0`` leaves it
-    running afterwards: both make the next run short while one writes tests. ``DOCKER_TAG`` is ``latest`` where it is
-    not set.
+    running afterwards: both make the next run short while one writes tests.
+
+    The compose file may use these variables; one that the environment has keeps its value:
+
+    - ``DOCKER_TAG``: ``latest``.
+    - ``DOCKER_IP``: the machine whose ports the composition publishes, as containers see it: Docker's bridge, such as
+      ``172.17.0.1``, or the host of ``DOCKER_HOST``.
+    - ``TEST_IP``: where containers reach what the tests listen on, as in ``STATSD_ADDRESS: ${TEST_IP}:8125``.
+    - ``DOCKER_CB_HOST``: where the tests themselves reach the published ports.
+
+    A compose file of version 1, whose services stand at its top, is read as if they stood below ``services:``.
 
     Args:
         request: pytest's, of a fixture whose scope is the life of the composition.
@@ -36,6 +51,9 @@ class Composition:
         coverage_paths: what is copied from the containers when they have stopped, ``container:/path``; the names that
             compose 1 made, ``project_service_1``, are understood.
         coverage_directory: where that goes.
+
+    Raises:
+        ValueError: the compose file is of no version that can be understood; names it.
     """
 
     def __init__(
@@ -48,11 +66,15 @@ class Composition:
     ) -> None:
         file = Path(compose_file).absolute()
         self.cwd = str(file.parent)
-        self.docker_compose = ["docker", "compose", f"--file={file}", f"--project-name={project_name}"]
+        understood = _understood(file)
+        self.docker_compose = ["docker", "compose", f"--file={understood}", f"--project-name={project_name}"]
+        if understood != file:
+            self.docker_compose.append(f"--project-directory={self.cwd}")
+            request.addfinalizer(lambda: understood.unlink(missing_ok=True))
         self._project_name = project_name
         self._coverage_paths = list(coverage_paths or ())
         self._coverage_directory = Path(coverage_directory)
-        self._env = {**os.environ, "DOCKER_TAG": os.environ.get("DOCKER_TAG") or "latest"}
+        self._env = _environment()
         if os.environ.get("docker_stop", "1") == "1":  # noqa: SIM112  # its name of 2018
             request.addfinalizer(self.stop_all)
         if os.environ.get("docker_start", "1") == "1":  # noqa: SIM112  # its name of 2018
@@ -121,6 +143,37 @@ class Composition:
     def _container(self, path: str) -> str:
         old = re.fullmatch(rf"{re.escape(self._project_name)}_(.+)_(\d+)(:.*)", path)
         return path if old is None else f"{self._project_name}-{old[1]}-{old[2]}{old[3]}"
+
+
+def _environment() -> dict[str, str]:
+    """The environment, with what compose files of 2018 use: unset, ``${TEST_IP}:8125`` would become ``:8125``."""
+    docker = utils.docker_ip()
+    defaults = {
+        "DOCKER_TAG": "latest",
+        "DOCKER_IP": docker,
+        "TEST_IP": utils.own_ip(docker),
+        "DOCKER_CB_HOST": docker if utils.in_docker() or docker in os.environ.get("DOCKER_HOST", "") else "localhost",
+    }
+    return {**os.environ, **{name: os.environ.get(name) or value for name, value in defaults.items()}}
+
+
+def _understood(file: Path) -> Path:
+    """The compose file, or one of version 2 made of a file of version 1."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{file}: expected a compose file ({error.strerror})") from error
+    keys = set(re.findall(r"""^["']?([\w.-]+)["']?\s*:(?=\s|$)""", text, re.MULTILINE))
+    if keys & _OF_VERSION_2:
+        return file
+    if not keys:
+        raise ValueError(f"{file}: it names no service. Expected a compose file with services: at its top")
+    lines = [line for line in text.splitlines() if not line.startswith(("---", "..."))]
+    handle, name = tempfile.mkstemp(prefix="compose-of-version-1-", suffix=".yml")
+    with os.fdopen(handle, "w", encoding="utf-8") as written:
+        written.write("\n".join(["services:", *(f"  {line}" for line in lines), ""]))
+    _logger.warning("%s is a compose file of version 1: its services are read as if below services:", file)
+    return Path(name)
 
 
 def _end(watcher: subprocess.Popen[str]) -> None:

@@ -11,15 +11,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _TIMEOUT = 60.0
 _LONGEST_TRY = 10.0
 """Seconds that one attempt to reach a URL may take."""
+
+_REMOTE = ("tcp", "http", "https", "ssh")
+_DOCKER_BRIDGE = "172.17.0.1"
+"""The host in Docker's own network, unless it is configured otherwise."""
 
 _logger = logging.getLogger(__name__)
 
@@ -43,6 +49,48 @@ def docker_gateway(routes: Path = Path("/proc/net/route")) -> str:
         if int(destination, 16) == 0 and int(gateway, 16) != 0:
             return socket.inet_ntoa(struct.pack("=L", int(gateway, 16)))
     raise LookupError(f"{routes} has no default route")
+
+
+def docker_ip(routes: Path = Path("/proc/net/route")) -> str:
+    """The address of the machine whose ports a composition publishes, as its containers see it.
+
+    Args:
+        routes: the table of the system.
+    """
+    remote = urlsplit(os.environ.get("DOCKER_HOST", ""))
+    if remote.scheme in _REMOTE and remote.hostname:
+        return remote.hostname
+    try:
+        return docker_gateway(routes) if in_docker() else _bridge(routes)
+    except (LookupError, OSError):
+        return _DOCKER_BRIDGE
+
+
+def own_ip(docker: str) -> str:
+    """The address at which containers reach what the tests listen on.
+
+    Args:
+        docker: of `docker_ip`.
+    """
+    remote = urlsplit(os.environ.get("DOCKER_HOST", "")).scheme in _REMOTE
+    if not remote and not in_docker():
+        return docker  # the bridge is an interface of this machine
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((docker, 9))  # sends nothing
+        except OSError:
+            return docker
+        return str(probe.getsockname()[0])
+
+
+def _bridge(routes: Path) -> str:
+    """The host's address in Docker's own network, the first one of it."""
+    for line in routes.read_text(encoding="ascii").splitlines()[1:]:
+        interface, network, *_ = line.split()
+        if interface == "docker0":
+            first = socket.ntohl(int(network, 16)) + 1
+            return socket.inet_ntoa(struct.pack("!L", first))
+    return _DOCKER_BRIDGE
 
 
 DOCKER_GATEWAY = docker_gateway() if in_docker() else "localhost"
@@ -127,6 +175,15 @@ def retry(
         return wrapper
 
     return decorate
+
+
+def skipIfCI(function: F) -> F:  # noqa: N802  # its name of 2018
+    """A decorator that skips a test on a server of continuous integration, which sets ``CI`` or ``IN_CI``."""
+    import pytest  # noqa: PLC0415  # all others do without
+
+    in_ci = any(os.environ.get(name, "").lower() not in {"", "0", "false"} for name in ("CI", "IN_CI"))
+    skipped: F = pytest.mark.skipif(in_ci, reason="Not running on a CI server")(function)
+    return skipped
 
 
 def approx(struct: Any, **kwargs: Any) -> Any:

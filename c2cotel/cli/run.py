@@ -45,7 +45,7 @@ def command(ctx: click.Context, options: tuple[str, ...]) -> None:
     if find_spec("gunicorn") is None or find_spec("plaster_pastedeploy") is None:
         raise click.ClickException("gunicorn is not installed: expected pip install 'c2cotel[run]'")
     file = ini.path()
-    if not Path(file.partition("#")[0]).is_file():
+    if not Path(ini.file_of(file)).is_file():
         raise click.ClickException(f"{file}: there is no such file. Expected an ini, named by C2COTEL_CONFIG")
     given = Settings(os.environ).section(RunnerSettings).gunicorn
     try:

@@ -13,7 +13,7 @@ import click
 from click.termui import progressbar
 
 from c2cotel import redaction, stats
-from c2cotel.config.declare import unless_set
+from c2cotel.config.declare import Settings, unless_set
 from c2cotel.errors import SettingsError
 from c2cotel.otel.sdk_private import suppressed
 
@@ -32,7 +32,8 @@ _MAX_SERIES = "1000000"
     "--extra", "extras", multiple=True, metavar="SQL", help="Gives rows of a name (dots are levels) and a number."
 )
 @click.option("--statsd-address", "--statsd_address", metavar="HOST:PORT", help="Default: STATSD_ADDRESS.")
-@click.option("--statsd-prefix", "--statsd_prefix", help="Default: STATSD_PREFIX, else c2c.")
+@click.option("--statsd-prefix", "--statsd_prefix", default="c2c", show_default=True)
+@click.option("--verbosity", expose_value=False, help="Accepted, as in 2018; has no effect.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -40,7 +41,7 @@ def command(
     schemas: tuple[str, ...],
     extras: tuple[str, ...],
     statsd_address: str | None,
-    statsd_prefix: str | None,
+    statsd_prefix: str,
 ) -> None:
     """Send the number of rows and the size of each table as gauges, once.
 
@@ -49,7 +50,7 @@ def command(
     """
     if statsd_address is not None:
         os.environ["STATSD_ADDRESS"] = statsd_address
-    os.environ["STATSD_PREFIX"] = statsd_prefix or os.environ.get("STATSD_PREFIX") or "c2c"
+    os.environ["STATSD_PREFIX"] = statsd_prefix
     unless_set("STATSD_MAX_SERIES", _MAX_SERIES)
     engine = _engine(db)
     import c2cotel  # noqa: PLC0415  # after what it reads is set
@@ -65,9 +66,22 @@ def command(
         sent = telemetry.flush()
         telemetry.close()
         engine.dispose()
+    refused = list(_refused(telemetry.settings))
     if not sent:
-        click.echo("Not everything could be sent in time", err=True)
-    ctx.exit(1 if run.failed or not sent else 0)
+        refused.append("Not everything could be sent in time")
+    for message in refused:
+        click.echo(message, err=True)
+    ctx.exit(1 if run.failed or refused else 0)
+
+
+def _refused(settings: Settings) -> Iterator[str]:
+    """What is wrong with the servers that the values went to, as far as they or the network tell."""
+    from c2cotel.doctor import examine  # noqa: PLC0415  # slow to import
+
+    environ = {name: text for name, text in settings.environ.items() if name.startswith(("STATSD_", "OTEL_"))}
+    for problem in examine(Settings(environ)).problems:
+        if problem.subject == "STATSD_ADDRESS" or problem.subject.endswith("_ENDPOINT"):
+            yield f"The values did not arrive: {problem.subject}: {problem.message}"
 
 
 def _engine(db: str) -> Engine:
@@ -163,7 +177,7 @@ class _Run:
 
 
 _SIZES = {
-    "postgresql": "SELECT pg_table_size(CAST(:name AS regclass))",
+    "postgresql": "SELECT pg_total_relation_size(CAST(:name AS regclass))",
     "sqlite": "SELECT sum(pgsize) FROM dbstat(:schema) WHERE name = :table",
 }
 """Bytes of a table, by database; of others the size is not known."""

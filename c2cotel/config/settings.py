@@ -64,6 +64,13 @@ class ApplicationSettings:
         default=False,
         doc="Tell clients the message of unexpected exceptions, as in 2018; off: those with the secret alone.",
     )
+    ignore_unknown_checks: bool = setting(
+        "C2C_IGNORE_UNKNOWN_CHECKS",
+        "c2c.ignore_unknown_checks",
+        parse=boolean,
+        default=False,
+        doc="Pass over unknown names in the parameter `checks` of the health checks, as in 2018; off: they are a 400.",
+    )
     log_view: bool = setting(
         "C2C_LOG_VIEW_ENABLED",
         "c2c.log_view_enabled",
@@ -84,6 +91,24 @@ class ApplicationSettings:
         parse=boolean,
         default=False,
         doc="Serve the debug views below `{base path}/debug/` (need the secret).",
+    )
+    log_view_secret: str | None = setting(
+        "LOG_VIEW_SECRET",
+        "c2c.log_view_secret",
+        parse=text,
+        doc="Deprecated: turns the logging view on, and opens it; use `C2C_LOG_VIEW_ENABLED` and `C2C_SECRET`.",
+    )
+    sql_profiler_secret: str | None = setting(
+        "SQL_PROFILER_SECRET",
+        "c2c.sql_profiler_secret",
+        parse=text,
+        doc="Deprecated: turns the SQL profiler on, and opens it; use `C2C_SQL_PROFILER_ENABLED` and `C2C_SECRET`.",
+    )
+    debug_view_secret: str | None = setting(
+        "DEBUG_VIEW_SECRET",
+        "c2c.debug_view_secret",
+        parse=text,
+        doc="Deprecated: turns the debug views on, and opens them; use `C2C_DEBUG_VIEW_ENABLED` and `C2C_SECRET`.",
     )
     profiler_path: str = setting(
         "C2C_PROFILER_PATH",
@@ -106,6 +131,13 @@ class ApplicationSettings:
         parse=boolean,
         default=False,
         doc="Leave errors to the application or to pyramid_debugtoolbar: no JSON error views.",
+    )
+    enable_exception_handling: bool = setting(
+        "C2C_ENABLE_EXCEPTION_HANDLING",
+        "c2c.enable_exception_handling",
+        parse=boolean,
+        default=True,
+        doc="As the later versions of the library of 2018 call the opposite of `C2C_DISABLE_EXCEPTION_HANDLING`.",
     )
     health_timeout: float = setting(
         "C2C_HEALTH_TIMEOUT",

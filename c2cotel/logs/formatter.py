@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import socket
+import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
@@ -57,15 +58,24 @@ class ConsoleFormatter(logging.Formatter):
         return super().format(shown)
 
 
+_STREAMS = {"ext://sys.stdout": "stdout", "ext://sys.stderr": "stderr"}
+
+
 class JsonLogHandler(_StreamHandler):
     """Writes `JsonFormatter`'s lines to a stream.
 
     Args:
-        stream: where to; standard error when left out.
+        stream: where to; standard error when left out. In an ini, ``kwargs = {'stream': 'ext://sys.stdout'}`` names it.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: TextIO | str | None = None) -> None:
+        if isinstance(stream, str):
+            if stream not in _STREAMS:
+                raise ValueError(f"stream={stream!r}: expected one of {', '.join(_STREAMS)}, or a stream")
+            opened: TextIO | None = getattr(sys, _STREAMS[stream])
+        else:
+            opened = stream
+        super().__init__(opened)
         self.formatter = JsonFormatter()
 
     def format(self, record: logging.LogRecord) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import sys
 import threading
 import time
 from collections import deque
+from logging.handlers import SYSLOG_UDP_PORT, SysLogHandler
 from typing import Any
 
 import orjson
@@ -20,25 +22,38 @@ _LARGEST = 65_000
 _LOOK_UP_AGAIN = 30.0
 """Seconds from one look-up of a server that is away to the next: each may take seconds of a request."""
 _CUT = " [cut]"
-_FACILITY_USER = 1
+_CONNECTING = 5.0
+"""Seconds that a connection may take, in a thread of its own."""
 _MOST_WAITING = 1000
 """Records that wait for the first look-up of the server."""
 
 
+Address = tuple[str, int] | str
+
+
 class PyramidCeeSysLogHandler(logging.Handler):
-    """Sends records as CEE to syslog, a datagram each: ``<{pri}>: @cee: {json}`` and a NUL, facility user.
+    """Sends records as CEE to syslog, a message each: ``<{pri}>: @cee: {json}`` and a NUL.
 
     A record too large for a datagram loses the ends of its longest texts. A server that is away costs the application
     nothing, and is reported once on the standard error. Its name is looked up by a thread of its own: a resolver that
     hangs holds no request; up to 1,000 records wait for the first answer.
 
     Args:
-        address: Host and port of the syslog server.
+        address: Host and port of the syslog server, or the path of its Unix socket, such as ``/dev/log``.
+        facility: As of `logging.handlers.SysLogHandler`: a number or a name, such as ``local1``.
+        socktype: `socket.SOCK_DGRAM` or `socket.SOCK_STREAM`; if None, UDP, and what the Unix socket takes.
     """
 
-    def __init__(self, address: tuple[str, int] = ("localhost", 514)) -> None:
+    def __init__(
+        self,
+        address: Address = ("localhost", SYSLOG_UDP_PORT),
+        facility: int | str = SysLogHandler.LOG_USER,
+        socktype: int | None = None,
+    ) -> None:
         super().__init__()
-        self.address = (address[0], int(address[1]))
+        self.address: Address = address if isinstance(address, str) else (address[0], int(address[1]))
+        self.facility = SysLogHandler.facility_names[facility] if isinstance(facility, str) else facility
+        self.socktype = socktype
         self._away = False
         self._target: tuple[socket.socket, Any] | None = None
         self._waiting: deque[bytes] = deque(maxlen=_MOST_WAITING)
@@ -49,7 +64,7 @@ class PyramidCeeSysLogHandler(logging.Handler):
         """Send a record; it never raises."""
         try:
             # The first colon keeps @cee out of the tag (RFC 3164).
-            start = b"<%d>: @cee: " % (_FACILITY_USER * 8 + syslog_level(record.levelno))
+            start = b"<%d>: @cee: " % (self.facility * 8 + syslog_level(record.levelno))
             message = start + _datagram(line_of(record), _LARGEST - len(start)) + b"\0"
             if (self._target is None or self._away) and time.monotonic() >= self._look_up_at:
                 self._look_up()
@@ -67,29 +82,48 @@ class PyramidCeeSysLogHandler(logging.Handler):
         super().close()
 
     def _look_up(self) -> None:
-        """Look the server up: an address at once, a name in a thread."""
+        """Look the server up: an address at once; a name, and a server to connect to, in a thread."""
         self._look_up_at = time.monotonic() + _LOOK_UP_AGAIN
+        if isinstance(self.address, str):
+            self._use(_unix(self.address, self.socktype), None)
+            return
         try:
-            self._resolve(socket.AI_NUMERICHOST)
+            if self.socktype != socket.SOCK_STREAM:
+                self._resolve(self.address, socket.AI_NUMERICHOST)
+                return
         except socket.gaierror:
-            if self._looking_up is None or not self._looking_up.is_alive():
-                self._looking_up = threading.Thread(target=self._resolve_name, name="c2cotel syslog", daemon=True)
-                self._looking_up.start()
+            pass
+        if self._looking_up is None or not self._looking_up.is_alive():
+            self._looking_up = threading.Thread(
+                target=self._resolve_name, args=(self.address,), name="c2cotel syslog", daemon=True
+            )
+            self._looking_up.start()
 
-    def _resolve_name(self) -> None:
+    def _resolve_name(self, address: tuple[str, int]) -> None:
         try:
-            self._resolve(0)
+            self._resolve(address, 0)
             self._send_waiting()
         except OSError as error:
             self._complain(error)
 
-    def _resolve(self, flags: int) -> None:
-        addresses = socket.getaddrinfo(*self.address, type=socket.SOCK_DGRAM, flags=flags)
-        family, kind, protocol, _, address = addresses[0]
+    def _resolve(self, address: tuple[str, int], flags: int) -> None:
+        kind = self.socktype or socket.SOCK_DGRAM
+        family, kind, protocol, _, peer = socket.getaddrinfo(*address, type=kind, flags=flags)[0]
         made = socket.socket(family, kind, protocol)
+        try:
+            made.settimeout(_CONNECTING)
+            if kind == socket.SOCK_STREAM:
+                made.connect(peer)
+        except OSError:
+            made.close()
+            raise
+        self._use(made, None if kind == socket.SOCK_STREAM else peer)
+
+    def _use(self, made: socket.socket, peer: Any) -> None:
+        """Send to a peer from now on; None: the socket is connected."""
         made.setblocking(False)
         self._forget()
-        self._target = made, address
+        self._target = made, peer
 
     def _send_waiting(self) -> bool:
         """Send what waits for the server's address; returns whether that is there."""
@@ -98,8 +132,23 @@ class PyramidCeeSysLogHandler(logging.Handler):
                 message = self._waiting.popleft()
             except IndexError:
                 return True
-            target[0].sendto(message, target[1])
+            connected, peer = target
+            if connected.type == socket.SOCK_STREAM:
+                self._send_all(connected, message)
+            elif peer is not None:
+                connected.sendto(message, peer)
+            else:
+                connected.send(message)
         return False
+
+    def _send_all(self, connected: socket.socket, message: bytes) -> None:
+        """Send into a stream, which must never begin with the rest of a message: after trouble, another is made."""
+        try:
+            if connected.send(message) < len(message):
+                raise BlockingIOError("the server is slower than the records")
+        except OSError:
+            self._forget()
+            raise
 
     def _complain(self, error: OSError) -> None:
         if not self._away:
@@ -111,6 +160,21 @@ class PyramidCeeSysLogHandler(logging.Handler):
         target, self._target = self._target, None
         if target is not None:
             target[0].close()
+
+
+def _unix(path: str, socktype: int | None) -> socket.socket:
+    """A connected Unix socket of the kind that is asked for, else of the one that the server takes."""
+    kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM) if socktype is None else (socktype,)
+    for kind in kinds:
+        made = socket.socket(socket.AF_UNIX, kind)
+        try:
+            made.connect(path)
+            return made
+        except OSError as error:
+            made.close()
+            if error.errno != errno.EPROTOTYPE or kind == kinds[-1]:
+                raise
+    raise AssertionError("unreachable")
 
 
 def _datagram(line: bytes, largest: int) -> bytes:

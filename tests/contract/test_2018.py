@@ -103,7 +103,7 @@ def test_its_urls_json_and_statsd_lines_are_those_of_2018(
     } <= names
     literal = [name for name in names if name.startswith("app.sql.SELECT_FROM_hello_ORDER_BY_hello_id")]
     assert literal, names
-    assert {event["level_name"] for event in running.events() if event["logger_name"].startswith("c2cotel")} <= {
+    assert {event["level_name"] for event in running.events() if event["logger_name"].startswith("c2cwsgiutils")} <= {
         "WARNING",
         "ERROR",
     }, "our loggers follow the old one's level"

@@ -43,11 +43,11 @@ def test_rows_and_sizes_go_to_statsd_and_otlp_and_an_error_is_counted(
 ) -> None:
     done = call(
         "--db", shop, "--schema", "My Shop", "--extra", "SELECT 'of.all', count(*) FROM \"My Shop\".\"or\"\"der\"",
-        STATSD_ADDRESS=udp_listener.address, OTEL_EXPORTER_OTLP_ENDPOINT=otlp.url,
+        STATSD_ADDRESS=udp_listener.address, STATSD_PREFIX="shop", OTEL_EXPORTER_OTLP_ENDPOINT=otlp.url,
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "The table My Shop.hidden cannot be measured: permission denied for table hidden\n"
-    size = postgres.master.query('SELECT pg_table_size(\'"My Shop"."or""der"\')')[0][0]
+    size = postgres.master.query('SELECT pg_total_relation_size(\'"My Shop"."or""der"\')')[0][0]
     udp_listener.settle()
     assert sorted(udp_listener.lines()) == [
         "c2c.count.My_Shop.or_der:1000|g",

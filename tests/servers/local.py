@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 
 def is_setting(name: str) -> bool:
     """Whether an environment variable would change what the code under test does."""
-    return name.startswith(("STATSD_", "OTEL_", "C2C_", "STATS_VIEW", "DEVELOPMENT"))
+    return name.endswith("_VIEW_SECRET") or name.startswith(("STATSD_", "OTEL_", "C2C_", "STATS_VIEW", "DEVELOPMENT"))
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

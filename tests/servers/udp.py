@@ -39,8 +39,9 @@ class UdpListener:
         self._thread.start()
 
     def lines(self) -> list[str]:
-        """Every line so far, in the order of arrival."""
-        return [line for datagram in list(self.datagrams) for line in datagram.decode().split("\n")]
+        """Every line so far, in the order of arrival; what asks whether anybody listens is none."""
+        datagrams = [datagram for datagram in list(self.datagrams) if datagram != b"\n"]
+        return [line for datagram in datagrams for line in datagram.decode().split("\n")]
 
     def counts(self, prefix: str = "") -> Counter[str]:
         """How many lines came of each name that starts with `prefix`."""

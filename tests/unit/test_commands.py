@@ -204,11 +204,11 @@ def test_stats_db_goes_on_after_an_error_and_counts_it(
     ]
     udp_listener.settle()
     assert {
-        "own.count.main.hello:42|g",
-        "own.error.nowhere:1|c",
-        "own.error.extra.1:1|c",
-        "own.error.extra.2:1|c",
-        "own.error.extra.3:1|c",
+        "c2c.count.main.hello:42|g",
+        "c2c.error.nowhere:1|c",
+        "c2c.error.extra.1:1|c",
+        "c2c.error.extra.2:1|c",
+        "c2c.error.extra.3:1|c",
     } <= set(udp_listener.lines())
 
 

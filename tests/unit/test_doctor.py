@@ -253,7 +253,7 @@ def test_every_setting_is_shown_with_its_origin_and_without_secrets(tmp_path: Pa
 def test_the_import_for_applications_of_2018_is_an_origin(tmp_path: Path) -> None:
     (tmp_path / "old.ini").write_text("[app:main]\npyramid.includes = c2cwsgiutils.pyramid\n")
     done = call(tmp_path, "doctor", "--config", "old.ini")
-    assert "STATSD_2018_NAMES  1  (c2cotel.compat)" in done.stdout
+    assert "STATSD_2018_NAMES 1 (c2cotel.compat)" in " ".join(done.stdout.split())
     assert done.returncode == 0
 
 

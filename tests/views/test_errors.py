@@ -25,6 +25,7 @@ from tests.apps.application import Application, view
 from tests.servers.otlp import OtlpReceiver, plain
 
 SECRET = "s3cr3t"
+UNCACHEABLE = "max-age=0, must-revalidate, no-cache, no-store"
 LOGGER = "c2cotel_views.errors"
 ALL = {"Access-Control-Allow-Origin": "*"}
 
@@ -216,7 +217,7 @@ def test_with_the_secret_or_in_development_the_stack_trace_is_told(given: str, m
     assert set(answer.json) == {"message", "request_id", "stacktrace", "status"}
     assert answer.json["stacktrace"].startswith("Traceback (most recent call last):\n")
     assert answer.json["stacktrace"].endswith("\nValueError: at postgresql://u:REDACTED@h/db")
-    assert answer.headers["Cache-Control"] == "no-cache, no-store"
+    assert answer.headers["Cache-Control"] == UNCACHEABLE
     assert "stacktrace" not in app.http.get("/no" + query, headers=headers, status=404).json
 
 
@@ -577,3 +578,23 @@ def test_the_secret_is_told_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_http_error_keeps_its_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("C2C_SHOW_ERRORS")
     whole(failing(httpexceptions.HTTPConflict("taken")).http.get("/hello", status=409), 409, "taken")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (httpexceptions.HTTPFound("/there"), 302),
+        (httpexceptions.HTTPNoContent(), 204),
+        (httpexceptions.HTTPForbidden(), 403),
+        (httpexceptions.HTTPInternalServerError(), 500),
+        (ValueError("x"), 500),
+    ],
+)
+def test_what_is_raised_is_not_cached_as_in_2018(error: Exception, status: int) -> None:
+    answer = failing(error).http.get("/hello", status=status)
+    assert answer.headers.getall("Cache-Control") == [UNCACHEABLE]
+
+
+def test_what_an_application_says_of_its_redirect_stays() -> None:
+    error = httpexceptions.HTTPMovedPermanently("/there", headers={"Cache-Control": "max-age=60"})
+    assert failing(error).http.get("/hello", status=301).headers.getall("Cache-Control") == ["max-age=60"]

@@ -60,6 +60,7 @@ VIEWS = (
         path="/logging/level",
         route="c2c_logging_level",
         enabled=lambda settings: settings.section(ApplicationSettings).log_view,
+        old_secret=lambda settings: settings.log_view_secret,
         view=logging_level.view,
         title="Levels of loggers",
         doc="Show and set levels of loggers in all processes.",
@@ -73,6 +74,7 @@ VIEWS = (
         path="/sql_profiler",
         route="c2c_sql_profiler",
         enabled=lambda settings: settings.section(ApplicationSettings).sql_profiler,
+        old_secret=lambda settings: settings.sql_profiler_secret,
         view=sql_profiler.view,
         title="SQL profiler",
         doc="Log the plan of each distinct `SELECT` on `c2cotel.sql_profiler`; costs a lot while it is on.",
@@ -94,16 +96,22 @@ def includeme(config: Any) -> None:
     """Add the views that the settings turn on, JSON errors and renderers; the entry point of `c2cotel.plugins`."""
     settings = settings_of(config.registry)
     application = settings.section(ApplicationSettings)
-    enabled = [row for row in VIEWS if row.enabled(settings)]
+    _warn_of_old_secrets(application)
+    enabled = [row for row in VIEWS if row.enabled(settings) or row.old_secret(application)]
     telemetry = telemetry_of(config.registry)
     prefix = (config.route_prefix or "").strip("/")
     config.registry[BASE_PATH] = (f"/{prefix}" if prefix else "") + application.base_path
-    config.registry[SERVED] = served = [row for row in enabled if application.secret or not row.protected]
+    config.registry[SERVED] = served = [row for row in enabled if row.served(application)]
     for row in served:
         row.add(config, settings, application.base_path)
         telemetry.install(row.serve_channels)
         if row.install is not None:
             telemetry.install(row.install)
+    _logger.info(
+        "Views at %s: %s",
+        config.registry[BASE_PATH] or "/",
+        ", ".join(row.path for row in served if row.path) or "none",
+    )
     if len(served) < len(enabled):
         _logger.warning(
             "C2C_SECRET is not set: %s not served, though the settings turn it on",
@@ -114,3 +122,13 @@ def includeme(config: Any) -> None:
     config.include(errors)
     config.include(renderers)
     config.add_directive("add_cornice_service", add_cornice_service)
+
+
+def _warn_of_old_secrets(settings: ApplicationSettings) -> None:
+    for name, secret, switch in (
+        ("LOG_VIEW_SECRET", settings.log_view_secret, "C2C_LOG_VIEW_ENABLED"),
+        ("SQL_PROFILER_SECRET", settings.sql_profiler_secret, "C2C_SQL_PROFILER_ENABLED"),
+        ("DEBUG_VIEW_SECRET", settings.debug_view_secret, "C2C_DEBUG_VIEW_ENABLED"),
+    ):
+        if secret:
+            _logger.warning("%s is deprecated, and still opens its views: set %s=1 and C2C_SECRET", name, switch)

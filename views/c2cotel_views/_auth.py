@@ -29,6 +29,8 @@ SESSION_SECONDS = 8 * 3600
 """How long a browser stays logged in."""
 BASE_PATH = "c2cotel.base_path"
 """Where an application's registry has the base path of its views, with its `route_prefix`."""
+OLD_SECRET = "c2cotel.old_secret"  # noqa: S105  # the key's name
+"""Where the environ of a request has the deprecated secret of its view, which opens that view too."""
 BACK = "back"
 """The parameter that names the page to which a login leads."""
 _ENDED = "sessions"
@@ -59,19 +61,22 @@ def secret_came(request: Request, *, form: bool = True) -> bool:
         request: to any view.
         form: whether the secret may stand in the body; False leaves the body of the application's own views unread.
     """
-    key = _key(request)
-    if key is None:
+    old: str | None = request.environ.get(OLD_SECRET)
+    keys = [key for key in (_key(request), _bytes(old)) if key is not None]
+    if not keys:
         return False
     try:
         given = texts(request, SECRET, form=form)
     except HTTPException:  # nothing that can be read
         given = []
     if given:
-        return len(given) == 1 and _same(given[0].encode("utf-8", "surrogatepass"), key)
+        secret = given[0].encode("utf-8", "surrogatepass")
+        return len(given) == 1 and _is_one_of(secret, keys)
     try:  # WSGI hands the bytes of a header over as Latin-1 (PEP 3333)
-        return _same(request.environ.get("HTTP_X_API_KEY", "").encode("latin-1"), key)
+        secret = request.environ.get("HTTP_X_API_KEY", "").encode("latin-1")
     except UnicodeEncodeError:
         return False
+    return _is_one_of(secret, keys)
 
 
 def may_change(request: Request) -> bool:
@@ -187,12 +192,21 @@ def _serializer(request: Request, key: bytes) -> SignedSerializer:
 
 def _key(request: Request) -> bytes | None:
     """The secret as bytes; None when none is set, and nothing authenticates."""
-    secret = _settings(request).secret
+    return _bytes(_settings(request).secret)
+
+
+def _bytes(secret: str | None) -> bytes | None:
     return secret.encode("utf-8", "surrogateescape") if secret else None
 
 
 def _settings(request: Request) -> ApplicationSettings:
     return settings_of(request.registry).section(ApplicationSettings)
+
+
+def _is_one_of(given: bytes, keys: list[bytes]) -> bool:
+    """Whether it is one of them, in a time that does not tell which."""
+    equal = [_same(given, key) for key in keys]
+    return True in equal
 
 
 def _same(given: bytes, expected: bytes) -> bool:

@@ -14,13 +14,17 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from c2cotel import broadcast
-from c2cotel.plugin import Settings, Telemetry
-from c2cotel_views._auth import is_authorized, login_address, may_change
+from c2cotel.plugin import ApplicationSettings, Settings, Telemetry, settings_of
+from c2cotel_views._auth import OLD_SECRET, is_authorized, login_address, may_change
 from c2cotel_views._json import answer, refusal
 from c2cotel_views._parameters import Parameter
 
 SERVED = "c2cotel.views"
 """Where an application's registry has the rows that it serves."""
+
+
+def _none(_: ApplicationSettings) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class View:
         protected: whether it needs the secret or a session of the index; without `C2C_SECRET` it is not there.
         changes_state: whether a request would change something: it then needs the secret itself, or a POST with the
             session's token. None when no request does.
+        old_secret: The deprecated setting that turns the view on and opens it, beside `C2C_SECRET`.
         at: the path from the application's root, for a view that is not below the base path; `path` is then what the
             documentation shows.
         page: whether a browser gets a page of its own, which the index links to instead of showing a form.
@@ -54,6 +59,7 @@ class View:
     parameters: tuple[Parameter[Any], ...] = ()
     protected: bool = False
     changes_state: Callable[[Request], bool] | None = None
+    old_secret: Callable[[ApplicationSettings], str | None] = _none
     at: Callable[[Settings], str] | None = None
     page: bool = False
     channels: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
@@ -95,6 +101,10 @@ class View:
                 f"{route.pattern}: give that one another name"
             )
 
+    def served(self, settings: ApplicationSettings) -> bool:
+        """Whether it is there, once it is turned on."""
+        return not self.protected or bool(settings.secret or self.old_secret(settings))
+
     def serve_channels(self, _: Telemetry) -> Callable[[], None]:
         """Let this process serve the channels; returns what ends that."""
         for channel, handler in self.channels.items():
@@ -107,6 +117,7 @@ class View:
         return undo
 
     def _answer(self, context: Any, request: Request) -> Response:
+        request.environ[OLD_SECRET] = self.old_secret(settings_of(request.registry).section(ApplicationSettings))
         if self.protected and not is_authorized(request):
             if (login := login_address(request)) is not None:
                 return HTTPSeeOther(login)

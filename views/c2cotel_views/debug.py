@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from string import punctuation
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -127,6 +128,12 @@ def headers(request: Request) -> dict[str, str]:
     return dict(request.headers)
 
 
+def time_here(_: Request) -> dict[str, Any]:
+    """The wall clock of this process and its time zone."""
+    now = datetime.now().astimezone()
+    return {"time": now.isoformat(), "timestamp": now.timestamp(), "timezone": now.tzname()}
+
+
 def error(request: Request) -> Response:
     """Fail with a status."""
     status = STATUS(request)
@@ -204,6 +211,7 @@ def _row(
         path=f"/debug/{path}",
         route=f"c2c_debug_{route}",
         enabled=lambda settings: settings.section(ApplicationSettings).debug_view,
+        old_secret=lambda settings: settings.debug_view_secret,
         view=view,
         title="" if "{" in path else f"Debug: {route.replace('_', ' ')}",
         doc=doc,
@@ -227,5 +235,6 @@ VIEWS = (
     _row("memory_diff/{path:.*}", "memory_diff_deprecated", memory_diff, "As `/debug/memory_diff?path=`.", LIMIT),
     _row("sleep", "sleep", sleep, "Answers after some seconds, with 204.", TIME),
     _row("headers", "headers", headers, "The request's headers as the WSGI server handed them over."),
+    _row("time", "time", time_here, "The time of this process, and its time zone."),
     _row("error", "error", error, "Answers with an HTTP error.", STATUS),
 )

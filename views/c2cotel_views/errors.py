@@ -33,12 +33,14 @@ _FIRST_ERROR = 400
 _FIRST_SERVER_ERROR = 500
 _UNEXPECTED = "Internal Server Error"
 """What others than those with the secret are told of an exception that nobody expected."""
+_UNCACHEABLE = "max-age=0, must-revalidate, no-cache, no-store"
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "etag"})
 
 
 def includeme(config: Any) -> None:
     """Register the error views, where the application has none of its own for the same exceptions."""
-    if settings_of(config.registry).section(ApplicationSettings).disable_exception_handling:
+    settings = settings_of(config.registry).section(ApplicationSettings)
+    if settings.disable_exception_handling or not settings.enable_exception_handling:
         return
 
     def last() -> None:
@@ -77,6 +79,7 @@ def error_view(error: Any, request: Request) -> Response:
     """The answer to an exception."""
     kind = kind_of(error)
     if kind.status < _FIRST_ERROR:  # a redirection, or a success that was raised
+        error.headers.setdefault("Cache-Control", _UNCACHEABLE)
         return error  # type: ignore[no-any-return]
     if request.method == "OPTIONS" and kind.is_http:  # the preflight of a view that knows nothing of CORS
         response = Response(status=200)
@@ -96,11 +99,11 @@ def error_view(error: Any, request: Request) -> Response:
         body["stacktrace"] = stack_trace(error, values=True)
     response = answer(body)
     response.status = error.status if kind.is_http else kind.status
-    if all_of_it:
-        response.cache_control = "no-cache, no-store"
     if kind.is_http:
         kept = [(name, value) for name, value in error.headerlist if name.lower() not in _BODY_HEADERS]
         response.headerlist = [*response.headerlist, *kept]
+    if all_of_it or "Cache-Control" not in response.headers:  # what an application says of its own error stays
+        response.headers["Cache-Control"] = _UNCACHEABLE
     _cors.allow(request, response)
     return response
 
@@ -114,11 +117,10 @@ def _log(error: Exception, request: Request, kind: Kind) -> None:
         in_one_line(text_of(error)),
         getattr(request, "c2c_request_id", "-"),
     )
+    text = "%s %s was answered with %d: %s (request %s)"
     shown = error if kind.level >= logging.ERROR else None
-    defer(
-        request,
-        lambda: _logger.log(kind.level, "%s %s was answered with %d: %s (request %s)", *arguments, exc_info=shown),
-    )
+    extra = {"referer": in_one_line(redaction.url(request.referer))} if request.referer else None
+    defer(request, lambda: _logger.log(kind.level, text, *arguments, exc_info=shown, extra=extra))
 
 
 def _hide(record: logging.LogRecord) -> bool:

@@ -113,7 +113,11 @@ class Overrides:
 
 
 def _put(name: str, level: str, ttl: float = 0) -> dict[str, Any]:
-    return process_state(Overrides).put(name, level, ttl)
+    before = logging.getLevelName(logging.getLogger(name).level)
+    outcome = process_state(Overrides).put(name, level, ttl)
+    # So that it is seen whatever the level: who reads a log must know why it changed.
+    _logger.critical("The level of the logger %s changes from %s to %s", name, before, level)
+    return outcome
 
 
 CHANNELS = {_CHANNEL: _put}

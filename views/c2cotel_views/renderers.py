@@ -1,4 +1,4 @@
-"""The renderers `json` and `fast_json`, both indented and sorted."""
+"""The renderers `json` and `fast_json`, both indented and sorted, also as `cornice_json` and `cornice_fast_json`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ def includeme(config: Any) -> None:
             # What is added to Pyramid's own goes on, and what is added to this one stays with this application.
             pretty.components = Components(bases=(json_renderer_factory.components,))
             registry.registerUtility(pretty, IRendererFactory, name="json")
-        if registry.queryUtility(IRendererFactory, name="fast_json") is None:
-            registry.registerUtility(JSON(_fast), IRendererFactory, name="fast_json")
+        # The later versions of the library of 2018 call them by the names of cornice's.
+        for name, render in (("fast_json", _fast), ("cornice_json", _pretty), ("cornice_fast_json", _fast)):
+            if registry.queryUtility(IRendererFactory, name=name) is None:
+                registry.registerUtility(JSON(render), IRendererFactory, name=name)
 
     # In a late action and by hand: with add_renderer, one that another include of the application adds is a conflict.
     config.action("c2cotel_views.renderers", last, order=PHASE3_CONFIG + 50)

@@ -52,6 +52,8 @@ class Profiler:
             event.listen(Engine, "after_cursor_execute", self._executed)
         if enable and not self.enabled:
             self._seen = set()
+        if enable is not self.enabled:
+            _logger.warning("The SQL profiler is turned %s", "on" if enable else "off")
         self.enabled = enable
         return {"enabled": enable}
 

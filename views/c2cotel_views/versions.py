@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound
@@ -10,6 +11,12 @@ from pyramid.request import Request
 from c2cotel.plugin import ApplicationSettings, Settings, settings_of
 from c2cotel_views import _versions
 from c2cotel_views._json import refusal
+
+
+def get_version() -> str | None:
+    """The git hash of the application, by the file that the environment names; None where there is none."""
+    path = Settings(os.environ).section(ApplicationSettings).versions_path
+    return None if _versions.read(path) is None else _versions.git_hash(path)
 
 
 def enabled(settings: Settings) -> bool:

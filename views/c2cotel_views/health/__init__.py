@@ -45,7 +45,12 @@ _REDIS_PRIVATE = frozenset({"info"})
 def _health_check(request: Request) -> Response:
     checks: Checks = request.registry[_KEY]
     max_level, names = MAX_LEVEL(request), CHECKS(request)
-    if unknown := sorted(set(names) - set(checks.names)):
+    unknown = sorted(set(names) - set(checks.names))
+    if unknown and settings_of(request.registry).section(ApplicationSettings).ignore_unknown_checks:
+        names = tuple(name for name in names if name in checks.names)
+        if not names:  # nothing, and not everything
+            max_level = 0
+    elif unknown:
         raise refusal(HTTPBadRequest, f"checks={','.join(unknown)!r}: expected some of {', '.join(checks.names)}")
     return _report(request, max_level, names)
 

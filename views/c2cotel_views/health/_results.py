@@ -31,6 +31,10 @@ class JsonCheckException(Exception):  # noqa: N818  # its name is part of the co
     def __str__(self) -> str:
         return str(self.message)
 
+    def json_data(self) -> Any:
+        """What was given as `json`; its name of 2018."""
+        return self.json
+
     @property
     def shown(self) -> Any:
         """The result as a report can hold it."""
