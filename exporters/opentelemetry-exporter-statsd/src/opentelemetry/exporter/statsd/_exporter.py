@@ -16,7 +16,7 @@ from opentelemetry.exporter.statsd._names import Namer
 from opentelemetry.exporter.statsd._rules import NameRule
 from opentelemetry.exporter.statsd._samples import RawSampleAggregation
 from opentelemetry.exporter.statsd._sdk import Gauge
-from opentelemetry.exporter.statsd._transport import LONGEST, MAX_UDP_PAYLOAD, Transport, UdpTransport
+from opentelemetry.exporter.statsd._transport import LONGEST, MAX_UDP_PAYLOAD, SHORTEST, Transport, UdpTransport
 from opentelemetry.sdk.metrics import (
     Counter,
     Histogram,
@@ -167,8 +167,8 @@ class StatsdMetricExporter(MetricExporter):
 
         Args:
             metrics_data: Data as the SDK collects them. A histogram point may be a `SampledHistogramDataPoint`.
-            timeout_millis: Milliseconds over which datagrams of UDP are spread at most, 1000 at most. Connections have
-                a budget of their own.
+            timeout_millis: Milliseconds over which datagrams of UDP are spread at most, from 100 to 1000. Connections
+                have a budget instead.
             **kwargs: Ignored.
         """
         with self._lock_of_process():
@@ -176,7 +176,7 @@ class StatsdMetricExporter(MetricExporter):
                 return MetricExportResult.FAILURE
             try:
                 if isinstance(self._transport, UdpTransport):
-                    self._transport.longest = min(LONGEST, timeout_millis / 1000)
+                    self._transport.longest = min(LONGEST, max(timeout_millis / 1000, SHORTEST))
                 sent = self._transport.send(pack(self._encoder.lines(metrics_data), self._max_packet))
             except Exception:  # the SDK's reader or an application's thread must live on
                 _logger.exception("Exporting metrics to StatsD failed")

@@ -113,7 +113,7 @@ class StatsdMetricReader(MetricReader):
         if not self._is_woken:
             self._is_woken = True
             self._requests.put(None)  # no lock of Python's: a signal handler may be here
-        return not (self._collector.is_current() or self._sender.is_current())
+        return not (self._is_closed or self._collector.is_current() or self._sender.is_current())
 
     def _collect_forever(self) -> None:
         _suppress_instrumentation()
