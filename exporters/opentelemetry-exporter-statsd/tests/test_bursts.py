@@ -144,6 +144,14 @@ def test_who_cannot_be_collected_in_time_does_not_wait() -> None:
     assert raw._give_up_at is None
 
 
+def test_after_the_end_nobody_waits_for_room(counting: Counting) -> None:
+    burst = Burst(counting.port)
+    burst.exporter._raw.limit = 10
+    burst.flush()
+    burst.record(100, threads=1, series=1)
+    assert burst.exporter._raw._give_up_at is None
+
+
 def test_signal_handlers_and_gc_callbacks_record_in_a_burst(counting: Counting) -> None:
     burst = Burst(counting.port)
     burst.exporter._raw.limit = 100

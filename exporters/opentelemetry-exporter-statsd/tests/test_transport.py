@@ -6,7 +6,18 @@ import socket
 from typing import Any
 
 import pytest
-from opentelemetry.exporter.statsd import Endpoint, UdpTransport, parse_endpoint
+from opentelemetry.exporter.statsd import Endpoint, StatsdMetricExporter, UdpTransport, parse_endpoint
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 
 @pytest.fixture
@@ -263,3 +274,14 @@ def test_a_forked_child_sends_through_a_socket_of_its_own(server: Any, transport
     assert before == source()
     assert of_child[0] == b"child"
     assert of_child[1] != before[1]
+
+
+def test_an_export_without_time_is_paced_all_the_same(server: Any) -> None:
+    time = Time()
+    exporter = StatsdMetricExporter(transport=time.transport(server))
+    points = [NumberDataPoint({"number": number}, 0, 0, 1) for number in range(50_000)]
+    metric = Metric("c", "", "", Sum(points, AggregationTemporality.DELTA, is_monotonic=True))
+    scopes = [ScopeMetrics(InstrumentationScope("m"), [metric], "")]
+    exporter.export(MetricsData([ResourceMetrics(Resource({}), scopes, "")]), timeout_millis=0)
+    exporter.shutdown()
+    assert 0.09 < time.now < 0.11

@@ -16,7 +16,7 @@ from opentelemetry.exporter.statsd._names import Namer
 from opentelemetry.exporter.statsd._rules import NameRule
 from opentelemetry.exporter.statsd._samples import RawSampleAggregation
 from opentelemetry.exporter.statsd._sdk import Gauge
-from opentelemetry.exporter.statsd._transport import LONGEST, MAX_UDP_PAYLOAD, Transport, UdpTransport
+from opentelemetry.exporter.statsd._transport import LONGEST, MAX_UDP_PAYLOAD, SHORTEST, Transport, UdpTransport
 from opentelemetry.sdk.metrics import (
     Counter,
     Histogram,
@@ -145,6 +145,7 @@ class StatsdMetricExporter(MetricExporter):
         self._max_packet = max_packet
         self._transport = transport if transport is not None else _transport_to(where, max_packet)
         self._closed = False
+        self._logged: set[str] = set()
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
@@ -167,8 +168,8 @@ class StatsdMetricExporter(MetricExporter):
 
         Args:
             metrics_data: Data as the SDK collects them. A histogram point may be a `SampledHistogramDataPoint`.
-            timeout_millis: Milliseconds over which datagrams of UDP are spread at most, 1000 at most. Connections have
-                a budget of their own.
+            timeout_millis: Milliseconds over which datagrams of UDP are spread at most, from 100 to 1000. Connections
+                have a budget instead.
             **kwargs: Ignored.
         """
         with self._lock_of_process():
@@ -176,10 +177,10 @@ class StatsdMetricExporter(MetricExporter):
                 return MetricExportResult.FAILURE
             try:
                 if isinstance(self._transport, UdpTransport):
-                    self._transport.longest = min(LONGEST, timeout_millis / 1000)
+                    self._transport.longest = min(LONGEST, max(timeout_millis / 1000, SHORTEST))
                 sent = self._transport.send(pack(self._encoder.lines(metrics_data), self._max_packet))
-            except Exception:  # the SDK's reader or an application's thread must live on
-                _logger.exception("Exporting metrics to StatsD failed")
+            except Exception as error:  # noqa: BLE001  the SDK's reader or an application's thread must live on
+                self._log_once("Exporting metrics to StatsD failed; these are lost", error)
                 return MetricExportResult.FAILURE
         return MetricExportResult.SUCCESS if sent else MetricExportResult.FAILURE
 
@@ -189,8 +190,8 @@ class StatsdMetricExporter(MetricExporter):
             try:
                 self._encoder.lines(metrics_data)
                 self._encoder.rest()
-            except Exception:  # as in `export`
-                _logger.exception("Leaving out metrics failed")
+            except Exception as error:  # noqa: BLE001  as in `export`
+                self._log_once("Leaving out metrics of the parent process failed", error)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Send what waits for the server; returns whether everything was taken, as far as that can be known.
@@ -203,8 +204,8 @@ class StatsdMetricExporter(MetricExporter):
             return False
         try:
             return not self._closed and self._transport.send(())
-        except Exception:  # a transport is anybody's
-            _logger.exception("Flushing metrics to StatsD failed")
+        except Exception as error:  # noqa: BLE001  a transport is anybody's
+            self._log_once("Flushing metrics to StatsD failed", error)
             return False
         finally:
             lock.release()
@@ -226,11 +227,16 @@ class StatsdMetricExporter(MetricExporter):
                 if rest:
                     self._transport.send(rest)
                 self._transport.close()
-        except Exception:  # a transport is anybody's
-            _logger.exception("Closing the StatsD transport failed")
+        except Exception as error:  # noqa: BLE001  a transport is anybody's
+            self._log_once("Closing the StatsD transport failed", error)
         finally:
             if acquired:
                 lock.release()
+
+    def _log_once(self, message: str, error: Exception) -> None:
+        if message not in self._logged:
+            self._logged.add(message)
+            _logger.error("%s (logged once)", message, exc_info=error)
 
     def _lock_of_process(self) -> threading.Lock:
         if self._pid != os.getpid():

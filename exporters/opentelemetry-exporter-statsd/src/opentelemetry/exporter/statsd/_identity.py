@@ -13,18 +13,20 @@ def attributes_key(attributes: Mapping[Any, Any] | None) -> frozenset[Hashable]:
     """The key of attributes: names and values with their types, in any order."""
     if not attributes:
         return frozenset()
-    return frozenset([item if type(item[1]) is str else (item[0], value_key(item[1])) for item in attributes.items()])
+    return frozenset(
+        [item if type(item[1]) is str else (item[0], type(item[1]), _exact(item[1])) for item in attributes.items()]
+    )
 
 
-def value_key(value: Any) -> Hashable:
-    """The key of one value of an attribute, elements of sequences and mappings included."""
-    if isinstance(value, str | bytes | bytearray):
-        return type(value), text(value)
-    if isinstance(value, Sequence):
-        return type(value), tuple([value_key(element) for element in value])
+def _exact(value: Any) -> Hashable:
+    """What tells a value from others of its type, elements of sequences and mappings included."""
+    if type(value) is int or type(value) is bool:
+        return value
     if isinstance(value, Mapping):
-        return type(value), attributes_key(value)
-    return type(value), text(value)
+        return attributes_key(value)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        return tuple([(type(element), _exact(element)) for element in value])
+    return text(value)
 
 
 def metric_key(scope: Any, metric: Any) -> tuple[Hashable, ...]:

@@ -91,12 +91,13 @@ class Outbox:
             if self._is_closed and not self._waiting:
                 return None
             while self._waiting and (size < BATCH or isinstance(self._waiting[0][1], Flush)):
-                measurements, item = self._waiting.popleft()
+                measurements, item = self._waiting[0]
                 size += measurements
                 if isinstance(item, Flush):
                     flushes.append(item)
                 else:
                     self._sending.append(item)
+                self._waiting.popleft()  # not before: `unsent` may be called between any two of these lines
             self.is_crowded = self._measurements > CROWDED
             self._measurements -= size
             self._changed.notify_all()

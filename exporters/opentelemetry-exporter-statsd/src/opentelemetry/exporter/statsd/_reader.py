@@ -55,7 +55,7 @@ class StatsdMetricReader(MetricReader):
         super().__init__(**preferences(exporter))
         self._exporter = exporter
         self._interval = min(interval, threading.TIMEOUT_MAX)
-        self._logged: set[type[BaseException]] = set()
+        self._logged: set[tuple[type[BaseException], str]] = set()
         self._is_closed = False
         self._start(Outbox())
         exporter.when_filling(self._wake)
@@ -113,7 +113,7 @@ class StatsdMetricReader(MetricReader):
         if not self._is_woken:
             self._is_woken = True
             self._requests.put(None)  # no lock of Python's: a signal handler may be here
-        return not (self._collector.is_current() or self._sender.is_current())
+        return not (self._is_closed or self._collector.is_current() or self._sender.is_current())
 
     def _collect_forever(self) -> None:
         _suppress_instrumentation()
@@ -179,8 +179,8 @@ class StatsdMetricReader(MetricReader):
             self._log_once(error, "A collection of metrics failed and is left out")
 
     def _log_once(self, error: BaseException, message: str) -> None:
-        if type(error) not in self._logged:
-            self._logged.add(type(error))
+        if (type(error), message) not in self._logged:
+            self._logged.add((type(error), message))
             _logger.error("%s (logged once)", message, exc_info=error)
 
     def before_fork(self) -> None:

@@ -53,6 +53,7 @@ class HistogramAggregation(ExplicitBucketHistogramAggregation):
 
     series_class: Any = object
     """Base class of a series, with the methods `aggregate` and `collect`."""
+    _is_logged = False
 
     def start(self, series: Any, instrument: str, attributes: Any, start_nano: int) -> None:
         """Set up a new series.
@@ -73,8 +74,13 @@ class HistogramAggregation(ExplicitBucketHistogramAggregation):
             series.__dict__.update(built.__dict__)
             start_nano = args[-1] if args and isinstance(args[-1], int) else 0
             self.start(series, getattr(instrument, "name", "?"), attributes, start_nano)
-        except Exception:  # this runs inside the application's `record`: buckets are better than an exception there
-            _logger.exception("Exact measurements are not possible with this SDK; falling back to its buckets")
+        except Exception as error:
+            if not self._is_logged:
+                self._is_logged = True
+                _logger.error(  # noqa: TRY400  the first time only
+                    "Exact measurements are not possible with this SDK; falling back to its buckets (logged once)",
+                    exc_info=error,
+                )
             return built
         return series
 

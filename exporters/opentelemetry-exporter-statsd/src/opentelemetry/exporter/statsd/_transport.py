@@ -24,6 +24,8 @@ AHEAD = 0.004
 holds 92. The rest is for other processes that send at the same time, and for a receiver that has to wait for a core."""
 LONGEST = 1.0
 """Seconds over which one `send` is spread at most; what has more to send goes faster, or it would pile up here."""
+SHORTEST = 0.1
+"""Seconds over which many datagrams are spread in any case, however short the timeout of an export is."""
 SEND_BUDGET = 0.1
 """Seconds one `send` may wait altogether for room in the socket's buffer."""
 RESOLVE_INTERVAL = 300.0
