@@ -206,6 +206,19 @@ class RedisSettings:
 
 
 @dataclass(frozen=True)
+class LogSettings:
+    """What is logged of every request."""
+
+    access_log: bool = setting(
+        "C2C_ACCESS_LOG",
+        "c2c.access_log",
+        parse=boolean,
+        default=False,
+        doc="One INFO record a request on `c2cotel.access`: route, status, times.",
+    )
+
+
+@dataclass(frozen=True)
 class BroadcastSettings:
     """How the processes of a service talk to each other, and where they keep what all of them must know."""
 
@@ -485,6 +498,7 @@ PROCESS = (
     SqlSettings,
     RequestsSettings,
     RedisSettings,
+    LogSettings,
     BroadcastSettings,
     HostSettings,
     StatsdSettings,

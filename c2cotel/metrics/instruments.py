@@ -183,7 +183,15 @@ USER_COUNTER = Instrument(
     "c2c.counter", Kind.COUNTER, f"{{{KEY}*}}", "A counter of the application.", unit="", users=True
 )
 
-TABLE = (ROUTE, RENDER, SQL, COMMIT, REDIS, HTTP_CLIENT, USER_TIMER, USER_GAUGE, USER_COUNTER)
+QUEUE = Instrument(
+    "c2c.request.queue.duration",
+    Kind.TIMER,
+    statsd="queue",
+    description="Time between the proxy's mark in a request's head and the first instruction of its application.",
+    bounds=HTTP_BOUNDS,
+)
+
+TABLE = (ROUTE, RENDER, QUEUE, SQL, COMMIT, REDIS, HTTP_CLIENT, USER_TIMER, USER_GAUGE, USER_COUNTER)
 
 OVERFLOW = "otel.metric.overflow"
 """Attribute of the series that takes what a full instrument no longer tells apart (OpenTelemetry's own name)."""

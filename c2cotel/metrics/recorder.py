@@ -20,6 +20,8 @@ _LONG_QUEUE = 10_000
 _CHUNK = 100_000
 
 Attributes = Mapping[str, Any]
+Watcher = Callable[[Instrument, float], object]
+"""Called with each value at the call site: it must be cheap, and may not raise."""
 
 
 class Series:
@@ -49,6 +51,20 @@ class Series:
         self._extend((self, value))
         if len(self._queue) > _LONG_QUEUE:
             self._wake()
+
+
+class WatchedSeries(Series):
+    """A series of which each value is told at once to somebody else, too."""
+
+    __slots__ = ("_watcher",)
+
+    def __init__(self, watcher: Watcher, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._watcher = watcher
+
+    def record(self, value: float) -> None:
+        super().record(value)
+        self._watcher(self.instrument, value)
 
 
 class Sink(Protocol):
@@ -85,6 +101,11 @@ class Recorder:
         self._overflows: dict[Instrument, Series] = {}
         self._lock = threading.Lock()
         self._complaints = Once()
+        self._watchers: dict[Instrument, Watcher] = {}
+
+    def watch(self, instrument: Instrument, watcher: Watcher) -> None:
+        """Have somebody told of each value of an instrument, from the series made after this on."""
+        self._watchers[instrument] = watcher
 
     def add(self, sink: Sink) -> None:
         """Let a sink read from now on."""
@@ -101,7 +122,7 @@ class Recorder:
             return existing
         if len(siblings) >= self.max_series:
             return self._overflow(instrument, attributes)
-        return siblings.setdefault(identity, Series(instrument, attributes, self._queue, self._wake, overflow=False))
+        return siblings.setdefault(identity, self._make(instrument, attributes, overflow=False))
 
     def drain(self) -> None:
         """Hand everything recorded so far to the sinks. What a sink raises is logged once and stops no other."""
@@ -135,11 +156,16 @@ class Recorder:
                     if self._complaints.first(sink):
                         _logger.exception("%s cannot take %r (logged once)", type(sink).__name__, series.attributes)
 
+    def _make(self, instrument: Instrument, attributes: Attributes, *, overflow: bool) -> Series:
+        if (watcher := self._watchers.get(instrument)) is not None:
+            return WatchedSeries(watcher, instrument, attributes, self._queue, self._wake, overflow)
+        return Series(instrument, attributes, self._queue, self._wake, overflow)
+
     def _overflow(self, instrument: Instrument, attributes: Attributes) -> Series:
         if instrument not in self._overflows:
             key = attributes.get(KEY)
             first = str(key[0]) if key else instrument.first_part
-            overflow = Series(instrument, {KEY: (first, "_overflow"), OVERFLOW: True}, self._queue, self._wake, True)
+            overflow = self._make(instrument, {KEY: (first, "_overflow"), OVERFLOW: True}, overflow=True)
             if self._overflows.setdefault(instrument, overflow) is overflow:
                 _logger.warning(
                     "%s has %d series; all further ones are counted together as %s._overflow "

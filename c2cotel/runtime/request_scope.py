@@ -21,15 +21,19 @@ class Scope:
         request: Pyramid's request of the latest attempt; None before there is one.
         render_seconds: How long each rendering of the latest attempt took.
         deferred: What is done for the attempt that was answered, once it is clear which one that is.
+        queue: Seconds that the request waited for its application, where the proxy told; else None.
+        calls: Number and seconds of the calls of each kind, `sql`, `redis` or `http`, where somebody counts them.
     """
 
-    __slots__ = ("deferred", "render_seconds", "request", "request_id")
+    __slots__ = ("calls", "deferred", "queue", "render_seconds", "request", "request_id")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.request: Request | None = None
         self.render_seconds: list[float] = []
         self.deferred: list[Callable[[], object]] | None = None
+        self.queue: float | None = None
+        self.calls: dict[str, tuple[int, float]] | None = None
 
     def begin_attempt(self, request: Request) -> None:
         """Forget an earlier attempt: it is not answered."""

@@ -33,6 +33,9 @@ class StreamedBody:
         span: The span of the request; None without traces.
         end: Called once, when the body is closed, with what was raised in it.
         guard: Swallows what our part raises.
+
+    Attributes:
+        sent: Bytes that the server took so far.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class StreamedBody:
         self._span = span
         self._end: Callable[[BaseException | None], None] | None = end
         self._guard = guard
+        self.sent = 0
 
     def __iter__(self) -> StreamedBody:
         return self
@@ -58,7 +62,9 @@ class StreamedBody:
             with self._current():
                 if self._iterator is None:
                     self._iterator = iter(self._body)
-                return next(self._iterator)
+                chunk = next(self._iterator)
+                self.sent += len(chunk)
+                return chunk
         except StopIteration:
             raise
         except BaseException as error:
@@ -99,5 +105,5 @@ class StreamedBody:
     def _finish(self, error: BaseException | None) -> None:
         end, self._end = getattr(self, "_end", None), None
         if end is not None:
-            with self._guard:
+            with self._guard, self._current():
                 end(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from time import time
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -17,15 +18,18 @@ from pyramid.request import Request
 from pyramid.threadlocal import manager
 
 from c2cotel import broadcast
+from c2cotel.config.settings import LogSettings
 from c2cotel.delivery.forks import forks
 from c2cotel.delivery.guard import Guard
+from c2cotel.instrumentation.pyramid import access_log
 from c2cotel.instrumentation.pyramid.body import StreamedBody, is_streamed
 from c2cotel.instrumentation.pyramid.request import outer_id
 from c2cotel.instrumentation.pyramid.rows import Rows
 from c2cotel.instrumentation.pyramid.server_span import ServerSpans
 from c2cotel.instrumentation.pyramid.server_timing import LONG, SHORT, milliseconds
 from c2cotel.instrumentation.pyramid.subrequests import measure_subrequests
-from c2cotel.runtime import request_id
+from c2cotel.metrics.instruments import QUEUE
+from c2cotel.runtime import queue_time, request_id
 from c2cotel.runtime.request_scope import SCOPE, Scope
 from c2cotel.runtime.telemetry import Telemetry
 
@@ -65,7 +69,9 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
     extend = telemetry.recorder.extend
     guard = Guard(_logger, "A request could not be measured")
     always_special = telemetry.tracer is not None
-    special_keys = (SCOPE, *telemetry.request_id_keys, *spans.environ_keys)
+    special_keys = (SCOPE, *telemetry.request_id_keys, *spans.environ_keys, *queue_time.KEYS)
+    logs = telemetry.settings.section(LogSettings).access_log
+    queue_series = telemetry.recorder.series(QUEUE, {})
     routers: set[int] = set()
     process = _Process()
     forks.watch(process)
@@ -90,13 +96,23 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         own_id = given_id or (request_id.from_traceparent(traceparent) if traceparent else new_id())
         return own_id, span, traceparent, given_id, token
 
+    def queued(environ: dict[str, Any]) -> float | None:
+        seconds = queue_time.queue_time(environ, time())
+        if seconds is not None and telemetry.measures:
+            queue_series.record(seconds)
+        return seconds
+
     def fail(environ: dict[str, Any], scope: Scope, error: BaseException, start: float) -> None:
         """Nobody answered: the server will say 500."""
         if telemetry.measures:
             rows.find(environ, scope.request, _UNANSWERED, error).route.record(clock() - start)
         scope.run_deferred()
+        if logs:
+            access_log.write(environ, scope, _UNANSWERED, clock() - start, None)
 
-    def stream(response: Any, request: Request, span: trace.Span | None, status: str, given_id: str | None) -> None:
+    def stream(
+        response: Any, request: Request, span: trace.Span | None, status: str, given_id: str | None, start: float
+    ) -> None:
         """Go on with the request while its body is made."""
         raised = request.exception
 
@@ -104,11 +120,14 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             if error is not None:
                 for observe in telemetry.error_observers:
                     observe(error)
+            if logs:
+                scope = request.environ[SCOPE]
+                access_log.write(request.environ, scope, status, clock() - start, body.sent)
             if span is not None:
                 spans.end(span, request, status, error or raised, given_id, broken=error is not None)
 
         length = response.content_length
-        response.app_iter = StreamedBody(response.app_iter, request, span, end, guard)
+        body = response.app_iter = StreamedBody(response.app_iter, request, span, end, guard)
         response.content_length = length  # WebOb forgets it with the body before
 
     # In one piece and not in small functions: this runs for every request, and calls are what costs.
@@ -116,7 +135,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         if telemetry.closed:
             return policy(environ, router)
         start = clock()
-        span = otel_token = given_id = None
+        queue = span = otel_token = given_id = None
         traceparent = ""
         if not process.serves or id(router) not in routers:
             with guard:
@@ -124,11 +143,14 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         if always_special or manager.stack or not environ.keys().isdisjoint(special_keys):
             own_id = ""
             with guard:
+                queue = queued(environ)
                 own_id, span, traceparent, given_id, otel_token = begin(environ)
             own_id = own_id or new_id()
         else:
             own_id = new_id()
         scope = environ[SCOPE] = Scope(own_id)
+        if queue is not None:
+            scope.queue = queue
         try:
             response = policy(environ, router)
         except BaseException as error:
@@ -161,6 +183,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
                 timing = f"{timing}, render;dur={shown}"
                 if measures:
                     extend((row.render, seconds))
+            if queue is not None:
+                timing = f"{timing}, queue;dur={milliseconds(queue)}"
             if span is not None:
                 timing = f'{timing}, traceparent;desc="{traceparent}"'
             headers = response.headerlist
@@ -173,8 +197,11 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             headers += (("X-Request-ID", own_id), ("Server-Timing", timing))
             body = response.app_iter
             if body.__class__ is not list and request is not None and is_streamed(body, environ):
-                stream(response, request, span, status, given_id)
-            elif span is not None:
+                stream(response, request, span, status, given_id, start)
+                return response
+            if logs:
+                access_log.write(environ, scope, status, clock() - start, response.content_length)
+            if span is not None:
                 spans.end(span, request, status, None if request is None else request.exception, given_id)
         except Exception as error:  # noqa: BLE001  # measuring must not cost an answer
             guard.about(error)

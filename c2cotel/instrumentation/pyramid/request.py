@@ -8,6 +8,8 @@ from typing import Any
 from pyramid.request import Request
 from pyramid.threadlocal import manager
 
+from c2cotel.config.settings import LogSettings
+from c2cotel.instrumentation.pyramid.access_log import count_calls
 from c2cotel.runtime import request_id
 from c2cotel.runtime.request_scope import SCOPE, outer_scope
 from c2cotel.runtime.telemetry import Telemetry
@@ -34,6 +36,9 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
             own_id = environ[_ID] = telemetry.new_request_id()
         return own_id
 
+    if telemetry.settings.section(LogSettings).access_log:
+        telemetry.keep_totals()  # so that calls are measured also where nothing else reads them
+        count_calls(telemetry.recorder)
     Request.c2c_request_id = property(c2c_request_id)  # type: ignore[assignment]
 
     def undo() -> None:

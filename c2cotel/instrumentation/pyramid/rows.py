@@ -12,7 +12,8 @@ from c2cotel.metrics.instruments import RENDER, ROUTE, ROUTE_NAME
 from c2cotel.metrics.recorder import Recorder
 from c2cotel.otel.http import OTHER_VERB, VERBS
 
-_NO_ROUTE = "_not_found"
+NO_ROUTE = "_not_found"
+"""The name of the route where none matched."""
 
 
 class Row:
@@ -71,7 +72,7 @@ class Rows:
             "http.request.method": verb,
             "http.response.status_code": int(status.split(" ", 1)[0]),
             "url.scheme": scheme,
-            ROUTE_NAME: _NO_ROUTE if route is None else route.name or _NO_ROUTE,
+            ROUTE_NAME: NO_ROUTE if route is None else route.name or NO_ROUTE,
         }
         if route is not None:
             attributes["http.route"] = route.pattern
