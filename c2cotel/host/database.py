@@ -26,6 +26,13 @@ _BUSY = 2.0
 _LONGEST_FORK_WAIT = 1.0
 """Seconds for which a fork waits for a transaction of this process."""
 
+_LONGEST_CHECKPOINT = 0.5
+"""Seconds for which a transaction waits until the write-ahead log is empty."""
+
+_PAUSE = 0.002
+_LARGEST_LOG = 3
+"""Times the size that is asked for, beyond which nothing is written: a process may be stopped while it reads."""
+
 _SET_ASIDE_AGAIN = 3600.0
 """Seconds until another file may be set aside: two versions of a program must not do it to each other for ever."""
 
@@ -147,7 +154,8 @@ class Database:
     def _write(self, transaction: Callable[[sqlite3.Connection], Result]) -> Result:
         with self._opened(writes=True) as connection:
             assert connection is not None
-            self._shrink_log(connection)
+            if self._shrink_log(connection) > self._wal * _LARGEST_LOG:
+                raise sqlite3.OperationalError("the write-ahead log is full, a process reads and does not end")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = transaction(connection)
@@ -156,7 +164,8 @@ class Database:
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
                 raise
-            self._shrink_log(connection)
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._shrink_log(connection)
             return result
 
     def _open(self, door: _Door, *, writes: bool) -> None:
@@ -205,11 +214,25 @@ class Database:
         )
         return version
 
-    def _shrink_log(self, connection: sqlite3.Connection) -> None:
-        """Empty the write-ahead log if it is too large: SQLite's own checkpoints never end while others write."""
-        with contextlib.suppress(FileNotFoundError, sqlite3.OperationalError):
-            if self._log.stat().st_size > self._wal + PAGE:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    def _shrink_log(self, connection: sqlite3.Connection) -> int:
+        """Empty the write-ahead log if it is too large, as SQLite's own checkpoints never end while others write.
+
+        A checkpoint waits for those who write, but not for another checkpoint; so all processes wait here for that one.
+
+        Returns:
+            Bytes of the log.
+        """
+        try:
+            if (size := self._log.stat().st_size) <= self._wal + PAGE:
+                return size
+            connection.execute(f"PRAGMA busy_timeout={round(1000 * _LONGEST_CHECKPOINT / 5)}")
+            deadline = time.monotonic() + _LONGEST_CHECKPOINT
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+            connection.execute(f"PRAGMA busy_timeout={round(1000 * _BUSY)}")
+            return self._log.stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _set_aside(self, door: _Door, reason: str) -> bool:
         """Rename the file, so that the next one to open it begins a new one.

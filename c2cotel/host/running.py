@@ -37,7 +37,6 @@ _MAGIC = b"c2crun1\n"
 _OFFSET = 0xFFFFFFFF
 _PROCESS_SHIFT = 32
 _READS = 3
-
 _NAME = re.compile(r"(?P<pid>\d+)-(?P<started>\d+)(?:\.claimed-(?P<by>\d+)-(?P<by_started>\d+))?\.(?:run|tmp)")
 
 
@@ -86,8 +85,7 @@ class Process:
 class Running:
     """The requests in progress of this process. Its file is made when the first request begins, in a forked child anew.
 
-    If the file cannot be made, that is logged once, and `begin` returns -1 for good. No method takes a lock, but the
-    first `begin`.
+    If it cannot be made, that is logged once, and `begin` returns -1 for good. Only the first `begin` takes a lock.
 
     Args:
         folder: Where the files of all processes are; it must exist.
@@ -160,7 +158,7 @@ class Running:
                 self._file.unlink()
 
     def before_fork(self) -> None:
-        """Nothing: the child leaves the parent's file alone."""
+        """Nothing."""
 
     def after_fork(self) -> None:
         """In the child: forget the parent's file."""

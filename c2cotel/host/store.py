@@ -32,7 +32,7 @@ from c2cotel.host.tables import (
 
 _logger = logging.getLogger(__name__)
 
-_SMALLEST = 1024 * 1024
+_SMALLEST = 2 * 1024 * 1024
 _LARGEST_LOG = 4 * 1024 * 1024
 _MOST = 1000
 """Entries of one answer."""
@@ -57,7 +57,7 @@ class Store:
 
     Args:
         path: The file; its folder must exist and belong to the user.
-        size: Bytes of the file and its write-ahead log; at least 1 MiB.
+        size: Bytes of the file and its write-ahead log; at least 2 MiB.
 
     Attributes:
         lost: Number of records that could not be written.

@@ -22,6 +22,7 @@ from c2cotel.host.tables import HistoryRow
 from tests.apps.storing import a_large_record, a_record, outcome, program
 
 SIZE = 8 * 1024 * 1024
+SMALLEST = 2 * 1024 * 1024
 ENTRY = [
     "id",
     "trace_id",
@@ -277,7 +278,7 @@ def test_the_last_20_of_a_route_are_kept(store: Store) -> None:
 
 
 def test_quick_requests_make_no_room_for_themselves(path: Path) -> None:
-    store = Store(path, 1024 * 1024)
+    store = Store(path, SMALLEST)
     store.write([a_large_record(number, 20_000) for number in range(100)])
     failed = ids(store.find(state="failed"))
     for number in range(1000, 1200):
@@ -290,7 +291,7 @@ def test_quick_requests_make_no_room_for_themselves(path: Path) -> None:
 
 
 def test_a_busy_route_leaves_a_rare_one_its_records(path: Path) -> None:
-    store = Store(path, 1024 * 1024)
+    store = Store(path, SMALLEST)
     store.write([a_large_record(number, 10_000, route="rare") for number in range(10)])
     for number in range(100, 400):
         store.write([a_large_record(number, 10_000, route="busy")])
@@ -313,6 +314,25 @@ def test_a_flood_of_four_processes_stays_within_the_size(tmp_path: Path) -> None
     assert 0 < largest <= size * 1.25
     store = Store(tmp_path / "store.sqlite", size)
     assert len({entry["route"] for entry in store.find()[0]}) == 7
+    store.close()
+
+
+def test_a_reader_that_does_not_end_bounds_the_log_too(path: Path) -> None:
+    store = Store(path, SMALLEST)
+    store.write([a_record(1)])
+    reader = sqlite3.connect(path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM requests").fetchone()
+    for number in range(20):
+        store.write([a_large_record(number, 100_000)])
+        if store.lost:
+            break
+    assert store.lost == 1
+    assert bytes_in(path.parent) <= SMALLEST * 1.25
+    reader.close()
+    store.write([a_record(100)])
+    assert store.lost == 1
+    assert store.get("request-000100")
     store.close()
 
 
@@ -499,7 +519,7 @@ def test_history_is_kept_as_long_as_asked(store: Store) -> None:
 
 
 def test_history_leaves_most_of_the_room_to_requests(path: Path) -> None:
-    store = Store(path, 1024 * 1024)
+    store = Store(path, SMALLEST)
     store.write([a_large_record(number, 20_000) for number in range(10)])
     now = int(time.time())
     for age in range(1000, 0, -10):
@@ -508,5 +528,5 @@ def test_history_leaves_most_of_the_room_to_requests(path: Path) -> None:
     starts = [row.start for row in store.history(10, 0)]
     assert now - 10 in starts
     assert sum(len(row.data) for row in store.history(10, 0)) < 600_000
-    assert bytes_in(path.parent) <= 1024 * 1024 * 1.25
+    assert bytes_in(path.parent) <= SMALLEST * 1.25
     store.close()
