@@ -95,7 +95,7 @@ def error_view(error: Any, request: Request) -> Response:
     body: dict[str, Any] = {"message": message, "status": kind.status}
     if (request_id := getattr(request, "c2c_request_id", None)) is not None:
         body["request_id"] = request_id
-    if all_of_it and not (kind.is_http and kind.status < _FIRST_SERVER_ERROR):
+    if all_of_it and not (kind.is_http and kind.status < _FIRST_SERVER_ERROR and _is_ours(request)):
         body["stacktrace"] = stack_trace(error, values=True)
     response = answer(body)
     response.status = error.status if kind.is_http else kind.status
@@ -106,6 +106,12 @@ def error_view(error: Any, request: Request) -> Response:
         response.headers["Cache-Control"] = _UNCACHEABLE
     _cors.allow(request, response)
     return response
+
+
+def _is_ours(request: Any) -> bool:
+    """Whether one of c2cotel's own views was asked: its refusals say all in their message."""
+    name = getattr(request.matched_route, "name", None) or ""
+    return str(name).startswith("c2c_")
 
 
 def _log(error: Exception, request: Request, kind: Kind) -> None:

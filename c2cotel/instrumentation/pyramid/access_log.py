@@ -36,14 +36,16 @@ def write(environ: dict[str, Any], scope: Scope, status: str, seconds: float, si
     """
     request = scope.request
     route = None if request is None else request.matched_route
-    extra = {
+    extra: dict[str, Any] = {
         "route": NO_ROUTE if route is None else route.name,
         "status": int(status[:3]),
         "duration_ms": _milliseconds(seconds),
-        "queue_ms": None if scope.queue is None else _milliseconds(scope.queue),
-        "bytes": size,
         "render_ms": _milliseconds(sum(scope.render_seconds)),
     }
+    if scope.queue is not None:
+        extra["queue_ms"] = _milliseconds(scope.queue)
+    if size is not None:
+        extra["bytes"] = size
     for kind in ("sql", "redis", "http"):
         calls, spent = (scope.calls or {}).get(kind, (0, 0.0))
         extra[kind] = calls
