@@ -35,7 +35,9 @@ def command(ctx: click.Context, file: str | None, no_connect: bool, show_all: bo
             ini_settings, text = ini.settings(file)
         except (SettingsError, ImportError) as error:
             raise click.ClickException(str(error)) from None
-    report = doctor.examine(Settings(os.environ, ini_settings), ini_text=text, connect=not no_connect)
+    report = doctor.examine(
+        Settings(os.environ, ini_settings), ini_text=text, connect=not no_connect, directory=Path.cwd()
+    )
     if as_json:
         click.echo(json.dumps(doctor.as_json(report), indent=2))
     else:
@@ -46,7 +48,7 @@ def command(ctx: click.Context, file: str | None, no_connect: bool, show_all: bo
 def _named() -> str | None:
     """The ini that `c2cotel run` would take; None if none is named and the default one is not there."""
     file = ini.path()
-    return file if file != ini.DEFAULT or Path(file).is_file() else None
+    return file if file != ini.DEFAULT or Path(ini.file_of(file)).is_file() else None
 
 
 def _print(report: doctor.Report, file: str | None, *, show_all: bool) -> None:

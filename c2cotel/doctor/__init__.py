@@ -13,9 +13,11 @@ server is sent an empty line, which it passes over.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from c2cotel.config.declare import Settings
+from c2cotel.doctor._compat import without_compat
 from c2cotel.doctor._effective import effective, unreadable
 from c2cotel.doctor._hazards import hazards
 from c2cotel.doctor._names import misspelt
@@ -25,7 +27,14 @@ from c2cotel.doctor._servers import unreachable
 __all__ = ["Effective", "Problem", "Report", "as_json", "examine"]
 
 
-def examine(settings: Settings, *, ini_text: str = "", tweens: Sequence[str] = (), connect: bool = True) -> Report:
+def examine(
+    settings: Settings,
+    *,
+    ini_text: str = "",
+    tweens: Sequence[str] = (),
+    connect: bool = True,
+    directory: Path | None = None,
+) -> Report:
     """Look for mistakes in the settings of a service.
 
     Args:
@@ -33,11 +42,13 @@ def examine(settings: Settings, *, ini_text: str = "", tweens: Sequence[str] = (
         ini_text: the whole file, for what stands outside of the application's section.
         tweens: names of those in use, where the application runs.
         connect: whether to try to reach the servers.
+        directory: of the application, in which to look for entry points that lack `c2cotel.compat`.
     """
     problems: list[Problem] = [
         *unreadable(settings),
         *misspelt(settings, ini_text),
         *hazards(settings, ini_text, tweens),
+        *without_compat(directory),
         *(unreachable(settings) if connect else ()),
     ]
     return Report(tuple(effective(settings)), tuple(dict.fromkeys(problems)))

@@ -109,6 +109,26 @@ def test_its_urls_json_and_statsd_lines_are_those_of_2018(
     }, "our loggers follow the old one's level"
 
 
+def test_the_acceptance_suite_of_2018_passes(tmp_path: Path, postgres: PostgresPair) -> None:
+    running = Running([C2COTEL, "run"], tmp_path, postgres, C2C_LOG_VIEW_ENABLED="1", STATS_VIEW="1")
+    try:
+        running.wait_ready()
+        suite = [str(INI.parent / "suite.py"), "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider", "-q"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *suite],
+            env=environment({"BASE_URL": f"{running.url}/"}),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        assert "8 passed" in done.stdout or "7 passed, 1 skipped" in done.stdout
+    finally:
+        running.terminate()
+
+
 def test_the_server_is_started_again_when_it_dies_and_ends_when_it_is_told(
     tmp_path: Path, postgres: PostgresPair
 ) -> None:

@@ -28,7 +28,7 @@ from c2cotel.errors import SettingsError
 from c2cotel.logs import JsonLogHandler, PyramidCeeSysLogHandler
 from c2cotel_views.health import HealthCheck
 from tests.contract.test_2018 import python
-from tests.servers.local import HOST, environment, free_udp_port
+from tests.servers.local import HOST, ROOT, environment, free_udp_port
 from tests.servers.udp import UdpListener
 
 START = "import c2cotel.compat\n"
@@ -487,3 +487,47 @@ def test_cornices_renderers_have_their_names(name: str) -> None:
     answer = TestApp(config.make_wsgi_app()).get("/hello")
     assert answer.json == {"b": [1], "a": "é"}
     assert answer.text.startswith('{\n  "a": ')
+
+
+# ---- what has to be done by hand ----
+
+
+def test_doctor_finds_entry_points_without_compat(tmp_path: Path) -> None:
+    (tmp_path / "alembic").mkdir()
+    (tmp_path / "alembic" / "env.py").write_text("import os\nimport c2cwsgiutils.setup_process\n")
+    (tmp_path / "conftest.py").write_text("import c2cotel.compat\nfrom c2cwsgiutils.acceptance import utils\n")
+    (tmp_path / "models_graph.py").write_text("import os\n")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("c2cotel"), "doctor", "--no-connect"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    problems = [line for line in done.stdout.splitlines() if line.startswith("problem")]
+    reason = "imports c2cwsgiutils without c2cotel.compat: expected `import c2cotel.compat` as its first import"
+    assert problems == [f"problem  alembic/env.py: {reason}"]
+
+
+MIGRATE = (ROOT / "docs/how-to/migrate.md").read_text()
+DIFFERENCES = re.findall(r"^\| .* \| `([\w/]+\.py)::(\w+)` \|$", MIGRATE, re.MULTILINE)
+
+
+def test_the_list_of_differences_is_not_empty() -> None:
+    section = MIGRATE.partition("## Deliberate differences")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    assert len(rows) - 1 == len(DIFFERENCES) >= 10, "each row names the test that keeps it"
+
+
+@pytest.mark.parametrize(("file", "function"), DIFFERENCES)
+def test_a_listed_difference_is_kept_by_a_test(file: str, function: str) -> None:
+    assert f"def {function}(" in (ROOT / "tests" / file).read_text()
+
+
+def test_every_module_of_2018_is_in_the_guide() -> None:
+    code = START + "print(*c2cotel.compat.MODULES, *c2cotel.compat.GONE)"
+    for name in python(code).stdout.split():
+        assert f"c2cwsgiutils.{name}`" in MIGRATE or f"`.{name}`" in MIGRATE, name

@@ -379,6 +379,7 @@ def test_the_names_of_the_routes_are_those_of_2018() -> None:
         "/debug/memory_diff": "c2c_debug_memory_diff",
         "/debug/memory_diff/{path:.*}": "c2c_debug_memory_diff_deprecated",
         "/debug/sleep": "c2c_debug_sleep",
+        "/debug/time": "c2c_debug_time",
         "/debug/headers": "c2c_debug_headers",
         "/debug/error": "c2c_debug_error",
     }

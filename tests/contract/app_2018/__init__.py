@@ -45,5 +45,5 @@ def main(_, **settings):
     config = Configurator(settings=settings)
     config.include(c2cwsgiutils.pyramid.includeme)
     init(config)
-    config.scan("tests.contract.app_2018", ignore="tests.contract.app_2018.models")
+    config.scan("tests.contract.app_2018", ignore=["tests.contract.app_2018.models", "tests.contract.app_2018.suite"])
     return config.make_wsgi_app()
