@@ -17,13 +17,13 @@ ROWS = [
 
 
 def test_every_section_of_the_contract_has_rows() -> None:
-    assert {int(section) for section, _, _ in ROWS} == set(range(12))
+    assert {int(section) for section, _, _ in ROWS} == set(range(18))
 
 
 @pytest.mark.parametrize(("section", "row", "kept_by"), ROWS, ids=[f"{row[0]}: {row[1]}" for row in ROWS])
 def test_a_row_is_kept_by_tests_or_owed_to_an_issue(section: str, row: str, kept_by: str) -> None:
     kept_by = kept_by.rstrip(" |")
-    if re.fullmatch(r"issue [3-9]", kept_by):
+    if re.fullmatch(r"issue \d+", kept_by):
         return
     named = re.findall(r"`([^`]+)`", kept_by)
     assert named, f"section {section}, {row}: neither a test nor an issue: {kept_by!r}"
