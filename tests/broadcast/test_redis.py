@@ -166,12 +166,44 @@ def test_messages_of_others_are_told_once_and_ignored(
     contents = [b"", b"\xff\xfe", b"{", b"[]", b"null", b"7", b'"x"', json.dumps(good).encode()]
     changes: list[dict[str, Any]] = [{"from": "elsewhere"}, {"id": 1}, {"params": []}, {"channel": {}}]
     contents += [json.dumps({**good, "answers": True, **change}).encode() for change in changes]
+    contents += [b"[" * 200_000, b'{"a":' * 200_000, b"1" * 5000]
     with redis.Redis.from_url(service["C2C_REDIS_URL"]) as client:
         for content in contents * 2:
             assert client.publish(service["C2C_BROADCAST_PREFIX"] + "messages", content) == 2
     assert pids(who()) == {peer.pid}
     told = [event for event in peer.events() if "none of ours" in event["msg"]]
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("strange", [7, "text", [], {"traceparent": 7}, {"traceparent": "\ud800"}, {"baggage": {}}])
+def test_a_message_with_a_strange_trace_ends_no_channel(
+    strange: Any, peers: Callable[..., list[Process]], service: dict[str, str], handled: list[Any]
+) -> None:
+    [peer] = peers(1)
+    prefix = service["C2C_BROADCAST_PREFIX"]
+    message = {"id": "1", "from": "elsewhere", "channel": "heard", "params": {}, "trace": strange}
+    with redis.Redis.from_url(service["C2C_REDIS_URL"]) as client:
+        for _ in range(3):
+            client.publish(prefix + "messages", json.dumps(message))
+    assert pids(who()) == {peer.pid}
+    broadcast.broadcast("heard", {"n": 1})
+    wait_until(lambda: {"n": 1} in handled, "the channel goes on")
+
+
+def test_a_handler_that_exits_ends_no_channel(service: dict[str, str], handled: list[Any]) -> None:
+    def leave() -> None:
+        raise SystemExit(3)
+
+    c2cotel.setup()
+    broadcast.subscribe("leaving", leave)
+    try:
+        wait_listening(service, 1)
+        for _ in range(3):
+            assert broadcast.broadcast("leaving", expect_answers=True, timeout=5) == [None]
+        broadcast.broadcast("heard", {"n": 1})
+        wait_until(lambda: {"n": 1} in handled, "the channel goes on")
+    finally:
+        broadcast.unsubscribe("leaving")
 
 
 def test_a_broadcast_is_two_timers_and_its_trace_reaches_the_others(

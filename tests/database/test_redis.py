@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 import redis
+import redis.asyncio
 from opentelemetry import trace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from redis.backoff import NoBackoff
@@ -98,6 +100,52 @@ def test_a_pipeline_is_one_timer_and_an_empty_one_is_none(client: redis.Redis, s
         assert pipeline.execute() == [True, 2, b"2"]
         pipeline.execute()
     assert lines(telemetry, statsd) == ["redis.PIPELINE:1|ms"]
+
+
+def test_what_a_watching_pipeline_sends_at_once_is_timed(client: redis.Redis, statsd: UdpListener) -> None:
+    telemetry = c2cotel.setup(clock=ScriptedClock())
+    untyped: Any = client
+    with untyped.pipeline() as pipeline:
+        pipeline.watch("a")
+        assert pipeline.get("a") is None
+        pipeline.multi()
+        pipeline.set("a", 1)
+        assert pipeline.execute() == [True]
+    found = lines(telemetry, statsd)
+    assert "redis.GET:1|ms" in found
+    assert found.count("redis.PIPELINE:1|ms") == 1
+
+
+def test_a_transaction_that_is_tried_again_has_a_timer_each_time(client: redis.Redis, statsd: UdpListener) -> None:
+    telemetry = c2cotel.setup(clock=ScriptedClock())
+    tries = []
+
+    def change(pipeline: Any) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            client.set("a", "changed by somebody else")
+        pipeline.multi()
+        pipeline.set("a", 1)
+
+    client.transaction(change, "a")
+    assert lines(telemetry, statsd).count("redis.PIPELINE:1|ms") == 2
+
+
+def test_the_asynchronous_client_is_timed_as_the_other_one_is(
+    client: redis.Redis, valkey: Valkey, statsd: UdpListener
+) -> None:
+    telemetry = c2cotel.setup(clock=ScriptedClock())
+
+    async def use_it() -> None:
+        async with redis.asyncio.from_url(valkey.url) as other:
+            await other.set("a", 1)
+            untyped: Any = other
+            async with untyped.pipeline() as pipeline:
+                await pipeline.get("a").get("b").execute()
+
+    asyncio.run(use_it())
+    assert client.connection_pool is not None
+    assert sorted(lines(telemetry, statsd)) == ["redis.PIPELINE:1|ms", "redis.SET:1|ms"]
 
 
 def test_subscribing_has_no_timer_and_publishing_has_one(client: redis.Redis, statsd: UdpListener) -> None:

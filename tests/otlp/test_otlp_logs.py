@@ -129,7 +129,7 @@ def test_the_export_falls_silent_after_the_last_record(
     time.sleep(0.5)
     assert (before, collector.requests["/v1/logs"]) == (1, 1)
     telemetry.close()
-    assert [received.item.body.string_value for received in collector.logs] == ["the last one"]
+    assert [record.body.string_value for record in ours(collector)] == ["the last one"]
 
 
 def test_loggers_of_gunicorn_take_part(collector: OtlpReceiver) -> None:
@@ -208,3 +208,20 @@ def test_a_full_queue_drops_and_says_so_once(
     assert told == [f"otlp export of logs: 10 log records are waiting, more are dropped ({limit}; logged once)"]
     collector.delay = 0
     telemetry.close(timeout=5)
+
+
+@pytest.mark.parametrize("exporter", ["otlp", "none"])
+def test_without_any_handler_a_warning_is_shown_all_the_same(exporter: str) -> None:
+    code = (
+        "import logging, c2cotel\n"
+        "telemetry = c2cotel.setup()\n"
+        "logging.getLogger('app').warning('look')\n"
+        "logging.getLogger('app').info('too low')\n"
+        "telemetry.close(timeout=0)\n"
+    )
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_LOGS_EXPORTER": exporter}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(variables), capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines().count("look") == 1
+    assert "too low" not in done.stderr
