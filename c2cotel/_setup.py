@@ -23,6 +23,7 @@ from c2cotel.config.settings import (
     BroadcastSettings,
     HostSettings,
     SentrySettings,
+    start_level,
 )
 from c2cotel.errors import SettingsError
 from c2cotel.host.calls import HostCalls
@@ -95,7 +96,8 @@ def _start(settings: Settings, service: Service, clock: Callable[[], float]) -> 
     telemetry = Telemetry(settings, Pipeline(settings, service), _folder(settings, service), clock)
     state.of(Running).telemetry = telemetry
     telemetry.start()
-    _logger.info("c2cotel %s starts: measurements %s", VERSION, "are sent" if telemetry.measures else "stay here")
+    level = start_level(settings)
+    _logger.log(level, "c2cotel %s starts: measurements %s", VERSION, "are sent" if telemetry.measures else "stay here")
     return telemetry
 
 

@@ -10,7 +10,7 @@ import hmac
 from typing import Any
 
 from c2cotel.config.declare import Settings, setting
-from c2cotel.config.settings import ApplicationSettings, StatsdSettings
+from c2cotel.config.settings import ApplicationSettings, StatsdSettings, start_level
 from c2cotel.delivery.forks import ForkAware, forks
 from c2cotel.delivery.once import Once
 from c2cotel.errors import SettingsError
@@ -38,6 +38,7 @@ __all__ = [
     "process_state",
     "setting",
     "settings_of",
+    "start_level",
     "telemetry_of",
 ]
 

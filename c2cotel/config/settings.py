@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from c2cotel.config.declare import setting
+from c2cotel.config.declare import Settings, setting
 from c2cotel.config.otel_sdk import OtelSdkSettings
 from c2cotel.config.parsers import (
     addresses,
@@ -507,3 +507,8 @@ PROCESS = (
     SentrySettings,
 )
 """Sections that the first `setup` of a process fixes for all of it."""
+
+
+def start_level(settings: Settings) -> int:
+    """The level of lines that tell of a start: INFO under the names of 2018, whose users look for them."""
+    return logging.INFO if settings.section(StatsdSettings).names_2018 else logging.DEBUG

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from c2cotel.plugin import ApplicationSettings, settings_of, telemetry_of
+from c2cotel.plugin import ApplicationSettings, settings_of, start_level, telemetry_of
 from c2cotel_views import (
     configuration,
     debug,
@@ -107,7 +107,8 @@ def includeme(config: Any) -> None:
         telemetry.install(row.serve_channels)
         if row.install is not None:
             telemetry.install(row.install)
-    _logger.info(
+    _logger.log(
+        start_level(settings),
         "Views at %s: %s",
         config.registry[BASE_PATH] or "/",
         ", ".join(row.path for row in served if row.path) or "none",
