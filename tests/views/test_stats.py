@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 from pyramid.config import Configurator
 from pyramid.request import Request
 from webtest import TestApp
 
 import c2cotel
-from c2cotel import stats
+from c2cotel import broadcast, stats
 from c2cotel.testing import ScriptedClock
 from tests.apps.application import Application, view
 
@@ -132,3 +136,19 @@ def test_without_redis_all_processes_are_this_one(app: Application) -> None:
     assert answer.pop("processes") == {"answered": 1, "silent": 0}
     assert answer["timers"]["work/a_b/n=1"]["nb"] == 1
     assert "scope='some'" in app.http.get("/c2c/stats.json?scope=some", status=400).text
+
+
+def test_many_who_ask_for_all_processes_share_few_collections(app: Application) -> None:
+    asked: list[bool] = []
+
+    def slow(reset: bool) -> dict[str, Any]:
+        asked.append(reset)
+        time.sleep(0.2)
+        return {"totals": app.telemetry.totals(reset=reset)}
+
+    broadcast.unsubscribe("c2c_stats")
+    broadcast.subscribe("c2c_stats", slow)
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: app.http.get("/c2c/stats.json?scope=all").json, range(12)))
+    assert {answer["processes"]["answered"] for answer in answers} == {1}
+    assert 1 <= len(asked) <= 3

@@ -37,22 +37,26 @@ class Collection:
         """Nothing is collected."""
         self._lock = threading.Lock()
         self._number = 0
-        self._latest: dict[str, Any] = {}
+        self._latest: dict[str, Any] = {**merge_totals([]), "processes": {"answered": 0, "silent": 0}}
 
     def collect(self, timeout: float, *, reset: bool) -> dict[str, Any]:
-        """The totals of all processes that answer within `timeout` seconds.
+        """The totals of all processes that answer within `timeout` seconds; the latest ones if others take longer.
 
         Args:
             timeout: Seconds.
             reset: Whether they are forgotten in the same step; then the answer is nobody else's.
         """
         before = self._number
-        with self._lock:
+        if not self._lock.acquire(timeout=timeout):
+            return self._latest
+        try:
             # Two since then: one began after this call, and has all that this one would have.
             if reset or self._number < before + 2:
                 self._latest = _collect(timeout, reset=reset)
                 self._number += 1
             return self._latest
+        finally:
+            self._lock.release()
 
 
 def _collect(timeout: float, *, reset: bool) -> dict[str, Any]:
