@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import redis
 
 from tests.servers.client import get
 from tests.servers.databases import PostgresPair, Valkey
@@ -42,6 +43,20 @@ def test_a_level_reaches_all_workers_and_those_that_start_later(
     ours.terminate()
     again = start(gunicorn, service, preload=preload)
     wait_until(lambda: set(levels(again).values()) == {logging.DEBUG}, "the level is restored at start")
+
+
+def test_a_level_that_was_missed_is_read_with_the_next_subscription(
+    gunicorn: Callable[..., Gunicorn], service: dict[str, str]
+) -> None:
+    server = start(gunicorn, service)
+    ask(server, "/logging/level", name="app", level="DEBUG")
+    wait_until(lambda: set(levels(server).values()) == {logging.DEBUG}, "all have the level")
+    with redis.Redis.from_url(service["C2C_REDIS_URL"]) as client:
+        untyped: Any = client
+        [key] = untyped.keys(f"{service['C2C_BROADCAST_PREFIX']}*app")
+        untyped.set(key, "ERROR")
+        untyped.client_kill_filter(_type="pubsub")
+    wait_until(lambda: set(levels(server).values()) == {logging.ERROR}, "what is kept was read again")
 
 
 def test_a_level_with_an_end_ends_everywhere(gunicorn: Callable[..., Gunicorn], service: dict[str, str]) -> None:
