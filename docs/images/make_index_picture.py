@@ -24,7 +24,7 @@ def main() -> None:
     command = [sys.executable, "-m", "c2cotel.cli", "demo"]
     demo = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)  # noqa: S603  # ours
     assert demo.stdout is not None
-    url = next(found[1] for line in demo.stdout if (found := re.match(r"(http://127\.0\.0\.1:\d+)/ ", line)))
+    url = next(address[1] for line in demo.stdout if (address := re.match(r"(http://127\.0\.0\.1:\d+)/ ", line)))
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=options)
