@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -58,7 +59,11 @@ def store(path: Path) -> Iterator[Store]:
 
 
 def bytes_in(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir())
+    size = 0
+    for file in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # SQLite removes its journals while it is looked at
+            size += file.stat().st_size
+    return size
 
 
 def ids(page: tuple[list[dict[str, Any]], str | None]) -> list[int]:
