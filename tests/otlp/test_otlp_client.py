@@ -21,6 +21,16 @@ from tests.servers.otlp import OtlpReceiver
 Talk = Callable[[socket.socket], None]
 
 
+def _read_request(connection: socket.socket) -> None:
+    """Read all of a request: what is left unread at the end would reset the connection instead of closing it."""
+    with connection.makefile("rb") as stream:
+        length = 0
+        while (line := stream.readline().strip().lower()) != b"":
+            if line.startswith(b"content-length:"):
+                length = int(line.partition(b":")[2])
+        stream.read(length)
+
+
 class RawServer:
     """Answers each connection with bytes as a function writes them."""
 
@@ -44,7 +54,7 @@ class RawServer:
     def _answer(self, connection: socket.socket) -> None:
         with connection:
             try:
-                connection.recv(65_536)
+                _read_request(connection)
                 self._talk(connection)
             except OSError:
                 return
