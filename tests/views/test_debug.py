@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import socket
 import threading
@@ -82,6 +84,19 @@ def test_memory_is_counted_by_type(app: Application) -> None:
     assert len(found["nb_collected"]) == 3
     assert dict(found["most_common_types"])[f"{__name__}.Leaked"] >= 1000
     assert len(app.http.get("/c2c/debug/memory?limit=3", headers=SECRET).json[0]["most_common_types"]) == 3
+
+
+def test_memory_is_counted_where_asyncio_was_used(app: Application) -> None:
+    async def wait() -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        loop.call_soon(future.set_result, 1)
+        await future
+
+    asyncio.run(wait())
+    for _ in range(2):
+        app.http.get("/c2c/debug/memory", headers=SECRET)
+    gc.collect()  # without an end on Python 3.12, if it was asked for what had been freed
 
 
 def test_memory_maps_are_told_by_file_largest_first(app: Application) -> None:

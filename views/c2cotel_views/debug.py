@@ -59,10 +59,24 @@ def _memory(limit: int) -> dict[str, Any]:
     return {
         "nb_collected": collected,
         "most_common_types": objgraph.most_common_types(limit=limit, shortnames=False),
-        "leaking_objects": objgraph.most_common_types(
-            limit=limit, objects=objgraph.get_leaking_objects(), shortnames=False
-        ),
+        "leaking_objects": objgraph.most_common_types(limit=limit, objects=_leaking_objects(), shortnames=False),
     }
+
+
+def _leaking_objects() -> list[Any]:
+    """The objects that no other one refers to, as C code leaves them that forgets to give back a reference.
+
+    As `objgraph.get_leaking_objects`, which makes a process hang on Python 3.12: asked what it refers to, the module
+    `_asyncio` hands out iterators that were freed already. They are freed again, its list of them becomes a ring, and
+    the next collection never ends.
+    """
+    asyncio = sys.modules.get("_asyncio")
+    objects = gc.get_objects()
+    leaking = {id(each) for each in objects}
+    for each in objects:
+        if each is not asyncio:
+            leaking.difference_update(map(id, gc.get_referents(each)))
+    return [each for each in objects if id(each) in leaking]
 
 
 def _memory_maps() -> dict[str, Any]:
