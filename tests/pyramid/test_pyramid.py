@@ -63,7 +63,7 @@ def test_with_tags_the_names_are_short(statsd: UdpListener, monkeypatch: pytest.
 def test_the_2018_names_have_no_method_tag(statsd: UdpListener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATSD_USE_TAGS", "1")
     monkeypatch.setenv("STATSD_2018_NAMES", "1")
-    app = Application(configure=view(hello, renderer="json"))
+    app = Application(configure=view(hello, renderer="json"), clock=ScriptedClock())
     app.http.get("/hello")
     app.finish()
     statsd.settle(0.1)

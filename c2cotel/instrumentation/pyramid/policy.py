@@ -134,12 +134,12 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
     def execute(environ: dict[str, Any], router: Any) -> Any:  # noqa: C901, PLR0912, PLR0915
         if telemetry.closed:
             return policy(environ, router)
+        if not process.serves or id(router) not in routers:
+            with guard:
+                prepare(router)  # no part of the request's own time
         start = clock()
         queue = span = otel_token = given_id = None
         traceparent = ""
-        if not process.serves or id(router) not in routers:
-            with guard:
-                prepare(router)
         if always_special or manager.stack or not environ.keys().isdisjoint(special_keys):
             own_id = ""
             with guard:
