@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -12,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 import wrapt
+from opentelemetry.sdk.resources import HOST_NAME, SERVICE_NAME, SERVICE_VERSION
 
 from c2cotel import broadcast, state
 from c2cotel._version import VERSION
@@ -21,11 +23,13 @@ from c2cotel.config.settings import (
     PROCESS,
     ApplicationSettings,
     BroadcastSettings,
+    FlightRecorderSettings,
     HostSettings,
     SentrySettings,
     start_level,
 )
 from c2cotel.errors import SettingsError
+from c2cotel.flight import FlightRecorder
 from c2cotel.host.calls import HostCalls
 from c2cotel.host.directory import StateFolder, parent_folder, service_folder
 from c2cotel.runtime.pipeline import Pipeline
@@ -93,7 +97,9 @@ def _start(settings: Settings, service: Service, clock: Callable[[], float]) -> 
         for section in PROCESS:
             settings.must_agree(started.settings, section)
         return started
-    telemetry = Telemetry(settings, Pipeline(settings, service), _folder(settings, service), clock)
+    folder = _folder(settings, service)
+    pipeline = Pipeline(settings, service, _flight_recorder(settings, service, folder))
+    telemetry = Telemetry(settings, pipeline, folder, clock)
     state.of(Running).telemetry = telemetry
     telemetry.start()
     level = start_level(settings)
@@ -107,10 +113,24 @@ def _folder(settings: Settings, service: Service) -> StateFolder:
     return StateFolder(service_folder(parent, name, settings.section(BroadcastSettings).prefix))
 
 
-def _note_origins(_: Telemetry) -> Callable[[], None]:
+def _flight_recorder(settings: Settings, service: Service, folder: StateFolder) -> FlightRecorder | None:
+    recorder = settings.section(FlightRecorderSettings)
+    if not recorder.enabled:
+        return None
+    resource = service.resource().attributes
+    name = str(resource[SERVICE_NAME])
+    versions = {
+        "application" if name.startswith("unknown_service") else name: str(resource.get(SERVICE_VERSION) or "unknown"),
+        "c2cotel": VERSION,
+        "python": platform.python_version(),
+    }
+    return FlightRecorder(recorder, folder, str(resource[HOST_NAME]), versions)
+
+
+def _note_origins(telemetry: Telemetry) -> Callable[[], None]:
     from c2cotel.logs.record import note_origins  # noqa: PLC0415  # slow to import
 
-    return note_origins()
+    return note_origins(None if telemetry.flight is None else telemetry.flight.note_log)
 
 
 def _broadcast(telemetry: Telemetry) -> Callable[[], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from opentelemetry.exporter.statsd import parse_endpoint
@@ -17,6 +18,19 @@ _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 _HIGHEST_PORT = 65_535
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(ms|s|m|min|h|)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_LONGEST = 1e9
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(b|kb|mb|gb|k|m|g|kib|mib|gib|)", re.ASCII)
+_BYTES = {
+    **dict.fromkeys(("", "b"), 1),
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    **dict.fromkeys(("k", "kib"), 2**10),
+    **dict.fromkeys(("m", "mib"), 2**20),
+    **dict.fromkeys(("g", "gib"), 2**30),
+}
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "WARN": 30, "ERROR": 40, "CRITICAL": 50}
 
 
@@ -48,6 +62,50 @@ def positive(value: str) -> float:
 def milliseconds(value: str) -> float:
     """A positive, finite number of milliseconds, as OpenTelemetry's variables have it; the value is in seconds."""
     return _positive(value, float, "a positive number of milliseconds such as 5000") / 1000
+
+
+def duration(value: str) -> float:
+    """A time such as ``1s``, ``500ms``, ``2min`` or ``0.5``; the value is in seconds."""
+    match = _DURATION.fullmatch(value.strip())
+    if match is None or not 0 <= (number := float(match[1]) * _SECONDS[match[2]]) < _LONGEST:
+        raise ValueError("a time such as 500ms, 1s or 2min")
+    return number
+
+
+@dataclass(frozen=True)
+class Slow:
+    """From when on a request counts as slow.
+
+    Args:
+        seconds: Seconds for every route that is not named.
+        routes: Seconds by name of the route.
+    """
+
+    seconds: float
+    routes: Mapping[str, float] = field(default_factory=dict)
+
+
+def slow(value: str) -> Slow:
+    """A time, and others for some routes by name."""
+    seconds, routes = 1.0, {}
+    try:
+        for word in words(value):
+            route, colon, time = word.rpartition(":")
+            if colon and route:
+                routes[route] = duration(time)
+            else:
+                seconds = duration(word)
+    except ValueError:
+        raise ValueError("a time, and others by route, such as 1s,report:30s") from None
+    return Slow(seconds, routes)
+
+
+def size(value: str) -> int:
+    """A number of bytes such as ``64 MiB``, ``100MB`` or ``67108864``."""
+    match = _SIZE.fullmatch(value.strip().lower())
+    if match is None or (number := int(float(match[1]) * _BYTES[match[2]])) < 1:
+        raise ValueError("a number of bytes such as 64 MiB")
+    return number
 
 
 def count(value: str) -> int:

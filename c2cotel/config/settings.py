@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from c2cotel.config.declare import Settings, setting
 from c2cotel.config.otel_sdk import OtelSdkSettings
 from c2cotel.config.parsers import (
+    Slow,
     addresses,
     boolean,
     choice,
@@ -21,6 +22,8 @@ from c2cotel.config.parsers import (
     redis_url,
     seconds,
     share,
+    size,
+    slow,
     statsd_address,
     text,
     typed_options,
@@ -277,6 +280,35 @@ class HostSettings:
 
 
 @dataclass(frozen=True)
+class FlightRecorderSettings:
+    """Which requests are kept with all that happened in them."""
+
+    enabled: bool = setting(
+        "C2C_FLIGHT_RECORDER",
+        "c2c.flight_recorder",
+        parse=boolean,
+        default=False,
+        doc="Keep requests that failed or were slow, and the last of each route, with their spans and log records.",
+    )
+    size: int = setting(
+        "C2C_FLIGHT_RECORDER_SIZE",
+        "c2c.flight_recorder_size",
+        parse=size,
+        default=64 * 1024 * 1024,
+        doc="Most bytes of what is kept on a host, such as `64 MiB`.",
+        shown="`64 MiB`",
+    )
+    slow: Slow = setting(  # noqa: RUF009  # frozen, as its class says
+        "C2C_SLOW",
+        "c2c.slow",
+        parse=slow,
+        default=Slow(1.0),
+        doc="Time from which a request counts as slow, and others for some routes: `1s,report:30s`.",
+        shown="`1s`",
+    )
+
+
+@dataclass(frozen=True)
 class StatsdSettings:
     """Where and how statsd lines are sent."""
 
@@ -501,6 +533,7 @@ PROCESS = (
     LogSettings,
     BroadcastSettings,
     HostSettings,
+    FlightRecorderSettings,
     StatsdSettings,
     OtelSettings,
     OtelSdkSettings,

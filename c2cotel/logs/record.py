@@ -72,16 +72,21 @@ def message_of(record: logging.LogRecord) -> str:
         return redaction.anywhere(shown)
 
 
-def note_origins() -> Callable[[], None]:
+def note_origins(watch: Callable[[logging.LogRecord], object] | None = None) -> Callable[[], None]:
     """Have every record carry the request and the span of the moment at which it is logged.
 
     So it keeps them behind a `MemoryHandler` or a `QueueHandler`. Returns what ends that.
+
+    Args:
+        watch: Called with each record that is made; it must not raise.
     """
     make = logging.getLogRecordFactory()
 
     def noted(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
         setattr(record, _ORIGIN, _origin_now())
+        if watch is not None:
+            watch(record)
         return record
 
     logging.setLogRecordFactory(noted)

@@ -12,15 +12,13 @@ from opentelemetry.exporter.statsd import StatsdMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter
 
-from c2cotel._version import VERSION
 from c2cotel.config.declare import Settings
 from c2cotel.config.settings import OtelSettings, StatsdSettings
 from c2cotel.delivery.batches import BatchChannel
 from c2cotel.delivery.outlet import Outlet
+from c2cotel.flight import FlightRecorder
 from c2cotel.metrics import instruments
 from c2cotel.metrics.aggregates import AggregateSink, temporality_by_kind
 from c2cotel.metrics.channel import Drain, MetricChannel
@@ -31,8 +29,7 @@ from c2cotel.metrics.totals import TotalsSink
 from c2cotel.otel.sdk_private import forget_global_providers, preferred_temporality, resource_of
 from c2cotel.runtime.exporters import exporter_factory, exporter_names, keeps_failed
 from c2cotel.runtime.service import Service
-from c2cotel.tracing import TracerProvider
-from c2cotel.tracing.channel import SpanQueue, complains_to, export_spans
+from c2cotel.runtime.tracers import build as build_tracing
 
 _logger = logging.getLogger(__name__)
 
@@ -47,8 +44,10 @@ class Pipeline:
     Args:
         settings: Settings of the process.
         service: Name and version of the application, where the OTEL_* variables do not say otherwise.
+        flight: Keeps requests; None if it is off.
 
     Attributes:
+        flight: The same.
         recorder: Where measurements go.
         measures: Whether anything reads them.
         tracer: Makes spans; None if nobody records any.
@@ -56,11 +55,12 @@ class Pipeline:
         observers: Asked for gauges at each export to OpenTelemetry's exporters.
     """
 
-    def __init__(self, settings: Settings, service: Service) -> None:
+    def __init__(self, settings: Settings, service: Service, flight: FlightRecorder | None = None) -> None:
+        self.flight = flight
         self._statsd = settings.section(StatsdSettings)
         self._otel = settings.section(OtelSettings)
         self._service = service
-        self.outlets: list[Outlet] = []
+        self.outlets: list[Outlet] = [] if flight is None else [flight]
         self.observers: list[Observer] = []
         self._started = False
         self._drain: Outlet | None = None
@@ -69,6 +69,7 @@ class Pipeline:
         self.totals: TotalsSink | None = None
         self.measures = False
         self._own_tracer_provider: SdkTracerProvider | None = None
+        self._undo_tracing: list[Callable[[], None]] = []
         self._own_meter_provider: MeterProvider | None = None
         self._attach_logs: list[Callable[[], Callable[[], None]]] = []
         self._detach_logs: list[Callable[[], None]] = []
@@ -127,8 +128,10 @@ class Pipeline:
     def close(self, timeout: float) -> None:
         """Send what is left, `timeout` seconds at most, then release exporters and global names."""
         deadline = time.monotonic() + timeout
-        while self._detach_logs:
-            self._detach_logs.pop()()
+        for undo in (*self._detach_logs, *self._undo_tracing):
+            undo()
+        self._detach_logs.clear()
+        self._undo_tracing.clear()
         for outlet in self.outlets:
             outlet.worker.stop()
         for outlet in self.outlets:
@@ -157,33 +160,13 @@ class Pipeline:
                 self._drain.start()
 
     def _build_tracer(self) -> trace.Tracer | None:
-        if self._otel.disabled:
-            return None
-        installed = trace.get_tracer_provider()
-        if not isinstance(installed, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)):
-            return installed.get_tracer("c2cotel", VERSION)
-        names = exporter_names(self._otel, "traces")
-        if not names:
-            return None
-        make = SdkTracerProvider if self._otel.tracer == "sdk" else TracerProvider
-        provider = make(resource=self._service.resource(), shutdown_on_exit=False)
-        for name in names:
-            channel: BatchChannel[ReadableSpan] = BatchChannel(
-                f"{name} export of traces",
-                exporter_factory(self._otel, name, "traces", SpanExporter),
-                export_spans,
-                items="spans",
-                interval=self._otel.span_delay,
-                queue_size=self._otel.span_queue,
-                batch_size=self._otel.span_batch,
-                limit="OTEL_BSP_MAX_QUEUE_SIZE",
-                complains_to=complains_to,
-                keeps_failed=keeps_failed,
-            )
-            self.outlets.append(channel)
-            provider.add_span_processor(SpanQueue(channel))
-        self._own_tracer_provider = provider
-        return provider.get_tracer("c2cotel", VERSION)
+        tracing = build_tracing(self._otel, self._service, collects=self.flight is not None)
+        self.outlets += tracing.channels
+        self._own_tracer_provider = tracing.provider
+        self._undo_tracing = tracing.undo
+        if self.flight is not None:
+            self.flight.sdk_spans = tracing.locals
+        return tracing.tracer
 
     def _build_metrics(self) -> None:
         names = [] if self._otel.disabled else exporter_names(self._otel, "metrics")

@@ -13,6 +13,7 @@ from c2cotel import state, stats
 from c2cotel.config.declare import Settings
 from c2cotel.config.settings import RequestIdSettings
 from c2cotel.delivery.forks import forks
+from c2cotel.flight import FlightRecorder
 from c2cotel.host.directory import StateFolder
 from c2cotel.metrics.observations import Observer
 from c2cotel.runtime import request_id
@@ -57,6 +58,7 @@ class Telemetry:
         settings: The settings that the first `setup` fixed for the process.
         clock: Monotonic seconds; tests give their own.
         folder: What the processes of this service on this host share.
+        flight: Keeps requests; None if it is off.
         recorder: Takes measurements.
         tracer: Makes spans; None if nobody records them.
         request_id_keys: Where a WSGI environ may have the caller's request id.
@@ -69,6 +71,7 @@ class Telemetry:
         self.settings = settings
         self.clock = clock
         self.folder = folder
+        self.flight: FlightRecorder | None = pipeline.flight
         self.recorder = pipeline.recorder
         self.tracer = pipeline.tracer
         self.request_id_keys = request_id.environ_keys(settings.section(RequestIdSettings).header)

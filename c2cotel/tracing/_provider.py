@@ -40,6 +40,7 @@ class TracerProvider(SdkTracerProvider):
         shutdown_on_exit: whether the end of the process ends it.
         id_generator: makes ids.
         span_limits: of all spans.
+        collects: whether spans of requests record also where the sampler drops them, see `Delivery`.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class TracerProvider(SdkTracerProvider):
         shutdown_on_exit: bool = True,  # the SDK's signature
         id_generator: IdGenerator | None = None,
         span_limits: SpanLimits | None = None,
+        *,
+        collects: bool = False,
     ) -> None:
         self._limits = span_limits or SpanLimits()
         self._others = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
         self._late: tuple[LateSpanProcessor, ...] = ()
-        self._delivery = Delivery()
+        self._delivery = Delivery(collects=collects)
         self._given: dict[Any, Tracer] = {}
         self._by_name: dict[tuple[Any, ...], Tracer] = {}
         forks.watch(state.of(IdSource))

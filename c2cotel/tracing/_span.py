@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util import types
 
+from c2cotel.tracing._local import LocalTrace
 from c2cotel.tracing._maker import Maker
 from c2cotel.tracing._notes import PLAIN, Latest, Noted, bounded, cleaned, is_link, noted
 from c2cotel.tracing._parts import SpanParts
@@ -29,6 +30,9 @@ class Span(SdkSpan):
     """The SDK's span as far as anybody can see; made by `Tracer.start_span` alone, which fills its slots.
 
     No lock: each call does one thing that the interpreter does not interrupt, and `end` takes `_open` away first.
+
+    Attributes:
+        local: What takes it and its children once they ended; None where nobody collects them.
     """
 
     __slots__ = (
@@ -36,6 +40,7 @@ class Span(SdkSpan):
         "_context",
         "_end_time",
         "_events",
+        "_is_shown",
         "_kind",
         "_links",
         "_name",
@@ -48,12 +53,14 @@ class Span(SdkSpan):
         "_start_time",
         "_status",
         "_tracer",
+        "local",
     )
 
     _attributes: Noted
     _context: SpanContext
     _end_time: int | None
     _events: Latest | None  # type: ignore[assignment]
+    _is_shown: bool
     _kind: SpanKind
     _links: Latest | None  # type: ignore[assignment]
     _name: str
@@ -63,6 +70,7 @@ class Span(SdkSpan):
     _start_time: int
     _status: Status
     _tracer: Maker
+    local: LocalTrace | None
 
     def get_span_context(self) -> SpanContext:
         return self._context
@@ -188,11 +196,13 @@ class Span(SdkSpan):
             _logger.warning("Calling end() on an ended span.")
             return
         self._end_time = time_ns() if end_time is None else end_time
-        delivery = self._tracer.delivery
+        local = self.local
+        if local is not None:
+            local.add_span(self)
         if self._context.trace_flags & 1:
-            delivery.sampled(self)
-        else:
-            delivery.recorded(self)
+            self._tracer.delivery.sampled(self)
+        elif self._is_shown:
+            self._tracer.delivery.recorded(self)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None

@@ -74,11 +74,14 @@ class Delivery:
         started: told of each span that records and the context it was started in; None when nobody wants to know.
         sampled: takes each sampled span that ended.
         recorded: takes the others.
+        collects: whether servers' spans and those below a `LocalTrace` record also where the sampler drops them; no
+            processor and no exporter sees these.
     """
 
-    __slots__ = ("recorded", "sampled", "started")
+    __slots__ = ("collects", "recorded", "sampled", "started")
 
-    def __init__(self) -> None:
+    def __init__(self, *, collects: bool = False) -> None:
+        self.collects = collects
         self.started: Callable[[Span, Context | None], None] | None = None
         self.sampled: Callable[[Span], None] = _leave
         self.recorded: Callable[[Span], None] = _leave
@@ -135,8 +138,10 @@ class Tracer(trace.Tracer):
     ) -> trace.Span:
         parent: SpanContext | None
         current: Any = (current_context() if context is None else context).get(SPAN_KEY)
+        local = None
         if current.__class__ is Span:
             parent = current._context
+            local = current.local
         else:
             parent = current.get_span_context() if isinstance(current, trace.Span) else None
             if parent is not None and not isinstance(parent, SpanContext):
@@ -164,10 +169,12 @@ class Tracer(trace.Tracer):
             ids = SpanContext(trace_id, self.id_generator.generate_span_id(), False, _FLAGS[flags], state)
         else:
             ids = new_span_context((trace_id, random_bits(64) or 1, False, _FLAGS[flags], state, True))
-        if not records:
+        if not records and not (self.delivery.collects and (local is not None or kind is SpanKind.SERVER)):
             return NonRecordingSpan(ids)
         span = _new(Span)
         span._tracer = self
+        span.local = local
+        span._is_shown = records
         span._name = name
         span._context = ids
         span._parent = parent
@@ -185,7 +192,7 @@ class Tracer(trace.Tracer):
         span._end_time = None
         span._open = True
         span._start_time = time_ns() if start_time is None else start_time
-        if self.delivery.started is not None:
+        if records and self.delivery.started is not None:
             self.delivery.started(span, context)
         return span
 

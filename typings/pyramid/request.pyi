@@ -11,6 +11,7 @@ from webob.request import BaseRequest
 class Request(BaseRequest):
     # `c2cotel.setup` gives every request of a configured application this property.
     c2c_request_id: str
+    def c2c_keep(self, reason: object = "") -> None: ...
 
     context: Any
     exc_info: tuple[type[BaseException], BaseException, TracebackType] | None

@@ -21,6 +21,7 @@ from c2cotel import broadcast
 from c2cotel.config.settings import LogSettings
 from c2cotel.delivery.forks import forks
 from c2cotel.delivery.guard import Guard
+from c2cotel.flight import Entry
 from c2cotel.instrumentation.pyramid import access_log
 from c2cotel.instrumentation.pyramid.body import StreamedBody, is_streamed
 from c2cotel.instrumentation.pyramid.request import outer_id
@@ -72,6 +73,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
     special_keys = (SCOPE, *telemetry.request_id_keys, *spans.environ_keys, *queue_time.KEYS)
     logs = telemetry.settings.section(LogSettings).access_log
     queue_series = telemetry.recorder.series(QUEUE, {})
+    flight = telemetry.flight
     routers: set[int] = set()
     process = _Process()
     forks.watch(process)
@@ -81,6 +83,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         if id(router) not in routers:
             routers.add(id(router))
             measure_subrequests(router, telemetry, spans, rows, guard)
+        if flight is not None:
+            flight.open()
         if not process.serves:
             process.serves = True
             broadcast.serve()
@@ -102,6 +106,10 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             queue_series.record(seconds)
         return seconds
 
+    def keep(entry: Entry, status: str, start: float, error: BaseException | None, *, failed: bool) -> None:
+        if flight is not None:
+            flight.end(entry, status, clock() - start, error, failed=failed)
+
     def fail(environ: dict[str, Any], scope: Scope, error: BaseException, start: float) -> None:
         """Nobody answered: the server will say 500."""
         if telemetry.measures:
@@ -111,7 +119,13 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             access_log.write(environ, scope, _UNANSWERED, clock() - start, None)
 
     def stream(
-        response: Any, request: Request, span: trace.Span | None, status: str, given_id: str | None, start: float
+        response: Any,
+        request: Request,
+        span: trace.Span | None,
+        status: str,
+        given_id: str | None,
+        start: float,
+        entry: Entry | None,
     ) -> None:
         """Go on with the request while its body is made."""
         raised = request.exception
@@ -125,6 +139,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
                 access_log.write(request.environ, scope, status, clock() - start, body.sent)
             if span is not None:
                 spans.end(span, request, status, error or raised, given_id, broken=error is not None)
+            if entry is not None:
+                keep(entry, status, start, error or raised, failed=error is not None)
 
         length = response.content_length
         body = response.app_iter = StreamedBody(response.app_iter, request, span, end, guard)
@@ -138,7 +154,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             with guard:
                 prepare(router)  # no part of the request's own time
         start = clock()
-        queue = span = otel_token = given_id = None
+        queue = span = otel_token = given_id = entry = None
         traceparent = ""
         if always_special or manager.stack or not environ.keys().isdisjoint(special_keys):
             own_id = ""
@@ -151,6 +167,9 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         scope = environ[SCOPE] = Scope(own_id)
         if queue is not None:
             scope.queue = queue
+        if flight is not None:
+            with guard:
+                entry = flight.begin(environ, own_id, span, traceparent, scope)
         try:
             response = policy(environ, router)
         except BaseException as error:
@@ -159,6 +178,9 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             if span is not None:
                 with guard:
                     spans.end(span, scope.request, _UNANSWERED, error, given_id)
+            if entry is not None:
+                with guard:
+                    keep(entry, _UNANSWERED, start, error, failed=True)
             if otel_token is not None:
                 otel_context.detach(otel_token)
             raise
@@ -197,12 +219,14 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             headers += (("X-Request-ID", own_id), ("Server-Timing", timing))
             body = response.app_iter
             if body.__class__ is not list and request is not None and is_streamed(body, environ):
-                stream(response, request, span, status, given_id, start)
+                stream(response, request, span, status, given_id, start, entry)
                 return response
             if logs:
                 access_log.write(environ, scope, status, clock() - start, response.content_length)
             if span is not None:
                 spans.end(span, request, status, None if request is None else request.exception, given_id)
+            if entry is not None:
+                keep(entry, status, start, None if request is None else request.exception, failed=False)
         except Exception as error:  # noqa: BLE001  # measuring must not cost an answer
             guard.about(error)
             if span is not None and span.is_recording():

@@ -9,7 +9,9 @@ from pyramid.request import Request
 from pyramid.threadlocal import manager
 
 from c2cotel.config.settings import LogSettings
+from c2cotel.flight.entry import ENTRY
 from c2cotel.instrumentation.pyramid.access_log import count_calls
+from c2cotel.logs.record import as_plain
 from c2cotel.runtime import request_id
 from c2cotel.runtime.request_scope import SCOPE, outer_scope
 from c2cotel.runtime.telemetry import Telemetry
@@ -36,13 +38,21 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
             own_id = environ[_ID] = telemetry.new_request_id()
         return own_id
 
-    if telemetry.settings.section(LogSettings).access_log:
+    def c2c_keep(self: Request, reason: object = "") -> None:
+        """Keep this request in the flight recorder, with the reason; does nothing if that is off."""
+        entry = self.environ.get(ENTRY)
+        if entry is not None:
+            entry.reason = as_plain(reason)
+
+    if telemetry.settings.section(LogSettings).access_log or telemetry.flight is not None:
         telemetry.keep_totals()  # so that calls are measured also where nothing else reads them
         count_calls(telemetry.recorder)
     Request.c2c_request_id = property(c2c_request_id)  # type: ignore[assignment]
+    Request.c2c_keep = c2c_keep  # type: ignore[method-assign]
 
     def undo() -> None:
         del Request.c2c_request_id
+        del Request.c2c_keep
 
     return undo
 

@@ -1,0 +1,106 @@
+"""A request in the hands of the flight recorder, from its start until it is decided whether it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opentelemetry import trace
+from pyramid.threadlocal import manager
+
+from c2cotel.tracing import LocalTrace, Span
+
+ENTRY = "c2c.flight"
+"""Where the environ of a request has its `Entry`."""
+
+
+class Entry:
+    """A request that may be kept.
+
+    Attributes:
+        id: The request id.
+        trace_id: The trace id, 32 hexadecimal digits; empty if there is none.
+        local: Its spans and log records.
+        environ: What is needed of its WSGI environ: verb, path, query.
+        start: Wall clock, nanoseconds since the epoch.
+        thread: Name of its thread.
+        thread_id: As `threading.get_ident` gives it.
+        slot: Its place among the running requests; -1 if there was none left.
+        route: Name of the route; empty as long as none matched.
+        status: The HTTP status; None while it runs.
+        seconds: How long it took, until its body was sent.
+        queue: Seconds that it waited for the process; None if not measured.
+        calls: Number and seconds of the calls of each kind; None if there were none.
+        render: Seconds of rendering.
+        error: What was raised, where no span of ours has it.
+        failed: Whether an exception reached the server, or the answer says 5xx.
+        scope: What is known of the request while it runs; None once it has ended.
+        reason: Why the application wants it kept; None if it does not.
+        kept: Words of `KEPT` that were decided on while it ran.
+        stacks: Stacks that were seen while it ran.
+    """
+
+    __slots__ = (
+        "calls",
+        "environ",
+        "error",
+        "failed",
+        "id",
+        "kept",
+        "local",
+        "queue",
+        "reason",
+        "render",
+        "route",
+        "scope",
+        "seconds",
+        "slot",
+        "stacks",
+        "start",
+        "status",
+        "thread",
+        "thread_id",
+        "trace_id",
+    )
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        trace_id: str,
+        local: LocalTrace,
+        environ: tuple[str, str, str],
+        start: int,
+        thread: str,
+        thread_id: int,
+    ) -> None:
+        self.id = id
+        self.trace_id = trace_id
+        self.local = local
+        self.environ = environ
+        self.start = start
+        self.thread = thread
+        self.thread_id = thread_id
+        self.scope: Any = None
+        self.slot = -1
+        self.route = ""
+        self.status: int | None = None
+        self.seconds = 0.0
+        self.queue: float | None = None
+        self.calls: Mapping[str, tuple[int, float]] | None = None
+        self.render: Sequence[float] = ()
+        self.error: Mapping[str, str] | None = None
+        self.failed = False
+        self.reason: str | None = None
+        self.kept: tuple[str, ...] = ()
+        self.stacks: Sequence[Any] = ()
+
+
+def local_now() -> LocalTrace | None:
+    """What takes the spans and log records of the request that the current code works for; None outside of one."""
+    span = trace.get_current_span()
+    if isinstance(span, Span):
+        return span.local
+    stack = manager.stack
+    environ = getattr(stack[-1]["request"], "environ", None) if stack else None
+    entry: Entry | None = environ.get(ENTRY) if isinstance(environ, dict) else None
+    return None if entry is None else entry.local

@@ -1,0 +1,107 @@
+"""From an entry to the record that is stored, secrets hidden."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opentelemetry.sdk.trace import Span as SdkSpan
+
+from c2cotel import redaction
+from c2cotel.flight.entry import Entry
+from c2cotel.flight.logs import shown_log
+from c2cotel.flight.spans import SpanReader, exception_of
+from c2cotel.host.records import Record
+
+
+class RecordMaker:
+    """Makes the records of one process.
+
+    Args:
+        host: Name of the host.
+        versions: Versions of the application and of what it runs on.
+    """
+
+    def __init__(self, host: str, versions: Mapping[str, str]) -> None:
+        self._host = host
+        self._versions = versions
+        self._spans = SpanReader()
+
+    def make(self, entry: Entry, kept: Sequence[str], *, running: bool = False) -> Record:
+        """The record of a request.
+
+        Args:
+            entry: What is noted of it.
+            kept: Why it is kept.
+            running: Whether it has not ended yet.
+        """
+        local = entry.local
+        method, path, query = entry.environ
+        start = entry.start / 1e9
+        calls = entry.calls or {}
+        spans = [self._spans.read(span, entry.start) for span in list(local.spans)]
+        spans.sort(key=_start_of)
+        logs = [shown_log(note, start) for note in list(local.logs)]
+        seconds = time.time() - start if running else entry.seconds
+        return Record(
+            id=redaction.anywhere(entry.id),
+            trace_id=entry.trace_id,
+            kept=tuple(kept),
+            reason=redaction.cut(entry.reason or "", 1000),
+            state="running" if running else "done",
+            method=method,
+            path=redaction.anywhere(_decoded(path)),
+            query=redaction.query(query[: redaction.LONGEST]),
+            route=entry.route or _route_of(entry),
+            status=entry.status,
+            start=start,
+            duration_ms=round(seconds * 1000, 3),
+            queue_ms=None if entry.queue is None else round(entry.queue * 1000, 3),
+            host=self._host,
+            pid=os.getpid(),
+            thread=entry.thread,
+            versions=self._versions,
+            error=entry.error or _hidden_exception(entry),
+            sql=_calls(calls, "sql"),
+            redis=_calls(calls, "redis"),
+            http=_calls(calls, "http"),
+            render_ms=round(sum(entry.render) * 1000, 3),
+            spans=spans,
+            logs=logs,
+            dropped={"spans": local.dropped_spans, "logs": local.dropped_logs},
+            stacks=entry.stacks,
+            attributes=redaction.value(dict(local.attributes)) if local.attributes else {},
+        )
+
+
+def shown_path(path: str) -> str:
+    """The path of a request, secrets hidden; WSGI hands its bytes over as Latin-1 (PEP 3333)."""
+    return redaction.anywhere(_decoded(path))
+
+
+def _decoded(path: str) -> str:
+    return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _start_of(span: Mapping[str, Any]) -> float:
+    start: float = span["start_ms"]
+    return start
+
+
+def _calls(calls: Mapping[str, tuple[int, float]], kind: str) -> dict[str, float]:
+    n, seconds = calls.get(kind, (0, 0.0))
+    return {"n": n, "ms": round(seconds * 1000, 3)}
+
+
+def _route_of(entry: Entry) -> str:
+    request = getattr(entry.scope, "request", None)
+    route = getattr(request, "matched_route", None)
+    return "" if route is None else str(route.name)
+
+
+def _hidden_exception(entry: Entry) -> Mapping[str, str] | None:
+    root = entry.local.root
+    exception = exception_of(root) if isinstance(root, SdkSpan) else None
+    return exception and {name: redaction.anywhere(text) for name, text in exception.items()}

@@ -1,0 +1,111 @@
+"""The tracer of the process: whose provider it comes from, and where its spans go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from opentelemetry import propagate, trace
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from c2cotel._version import VERSION
+from c2cotel.config.settings import OtelSettings
+from c2cotel.delivery.batches import BatchChannel
+from c2cotel.runtime.exporters import exporter_factory, exporter_names, keeps_failed
+from c2cotel.runtime.service import Service
+from c2cotel.tracing import TracerProvider
+from c2cotel.tracing.channel import SpanQueue, complains_to, export_spans
+from c2cotel.tracing.local_sdk import LocalSpans, RecordingSampler
+from c2cotel.tracing.passing_on import PassingOn
+
+
+@dataclass
+class Tracing:
+    """What makes spans and sends them.
+
+    Attributes:
+        tracer: Makes spans; None if nobody records any.
+        provider: The provider of our own; None if somebody else's is used, or none.
+        channels: The channels out of the process.
+        locals: Collects the spans of somebody else's provider, or of the SDK's own; None where ours does.
+        undo: Takes out again what was put into other people's things.
+    """
+
+    tracer: trace.Tracer | None = None
+    provider: SdkTracerProvider | None = None
+    channels: list[BatchChannel[ReadableSpan]] = field(default_factory=list)
+    locals: LocalSpans | None = None
+    undo: list[Callable[[], None]] = field(default_factory=list)
+
+
+def build(otel: OtelSettings, service: Service, *, collects: bool) -> Tracing:
+    """Make what the settings ask for.
+
+    Args:
+        otel: The settings of OpenTelemetry.
+        service: Name and version of the application.
+        collects: Whether the spans of each request are wanted, exported or not.
+    """
+    if otel.disabled:
+        return Tracing()
+    installed = trace.get_tracer_provider()
+    if not isinstance(installed, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)):
+        tracing = Tracing(installed.get_tracer("c2cotel", VERSION))
+        if collects and isinstance(installed, SdkTracerProvider):
+            tracing.locals = LocalSpans()
+            installed.add_span_processor(tracing.locals)
+            tracing.undo.append(tracing.locals.shutdown)
+        return tracing
+    names = exporter_names(otel, "traces")
+    if not names and not collects:
+        return Tracing()
+    tracing = Tracing(provider=_provider(otel, service, exports=bool(names), collects=collects))
+    assert tracing.provider is not None
+    if collects and otel.tracer == "sdk":
+        tracing.locals = LocalSpans()
+        tracing.provider.add_span_processor(tracing.locals)
+    if not names:
+        tracing.undo.append(_pass_on())
+    for name in names:
+        channel: BatchChannel[ReadableSpan] = BatchChannel(
+            f"{name} export of traces",
+            exporter_factory(otel, name, "traces", SpanExporter),
+            export_spans,
+            items="spans",
+            interval=otel.span_delay,
+            queue_size=otel.span_queue,
+            batch_size=otel.span_batch,
+            limit="OTEL_BSP_MAX_QUEUE_SIZE",
+            complains_to=complains_to,
+            keeps_failed=keeps_failed,
+        )
+        tracing.channels.append(channel)
+        tracing.provider.add_span_processor(SpanQueue(channel))
+    tracing.tracer = tracing.provider.get_tracer("c2cotel", VERSION)
+    return tracing
+
+
+def _provider(otel: OtelSettings, service: Service, *, exports: bool, collects: bool) -> SdkTracerProvider:
+    sampler = None if exports else ALWAYS_OFF
+    if otel.tracer != "sdk":
+        return TracerProvider(sampler, service.resource(), shutdown_on_exit=False, collects=collects)
+    provider = SdkTracerProvider(sampler, service.resource(), shutdown_on_exit=False)
+    if collects:
+        provider.sampler = RecordingSampler(provider.sampler)
+    return provider
+
+
+def _pass_on() -> Callable[[], None]:
+    """While nothing is exported, outgoing calls carry the trace of the caller, as if there were no spans here."""
+    earlier = propagate.get_global_textmap()
+    passing_on = PassingOn(earlier)
+    propagate.set_global_textmap(passing_on)
+
+    def undo() -> None:
+        if propagate.get_global_textmap() is passing_on:
+            propagate.set_global_textmap(earlier)
+
+    return undo
