@@ -29,9 +29,9 @@ from c2cotel.config.settings import (
     start_level,
 )
 from c2cotel.errors import SettingsError
-from c2cotel.flight import FlightRecorder
 from c2cotel.host.calls import HostCalls
 from c2cotel.host.directory import StateFolder, parent_folder, service_folder
+from c2cotel.runtime.flight import FlightRecorder
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.runtime.service import Service
 from c2cotel.runtime.telemetry import Running, Telemetry, running

@@ -18,7 +18,6 @@ from c2cotel.config.declare import Settings
 from c2cotel.config.settings import OtelSettings, StatsdSettings
 from c2cotel.delivery.batches import BatchChannel
 from c2cotel.delivery.outlet import Outlet
-from c2cotel.flight import FlightRecorder
 from c2cotel.metrics import instruments
 from c2cotel.metrics.aggregates import AggregateSink, temporality_by_kind
 from c2cotel.metrics.channel import Drain, MetricChannel
@@ -28,6 +27,7 @@ from c2cotel.metrics.samples import SampleSink
 from c2cotel.metrics.totals import TotalsSink
 from c2cotel.otel.sdk_private import forget_global_providers, preferred_temporality, resource_of
 from c2cotel.runtime.exporters import exporter_factory, exporter_names, keeps_failed
+from c2cotel.runtime.flight import FlightRecorder
 from c2cotel.runtime.service import Service
 from c2cotel.runtime.tracers import build as build_tracing
 

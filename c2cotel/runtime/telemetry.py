@@ -13,10 +13,10 @@ from c2cotel import state, stats
 from c2cotel.config.declare import Settings
 from c2cotel.config.settings import RequestIdSettings
 from c2cotel.delivery.forks import forks
-from c2cotel.flight import FlightRecorder
 from c2cotel.host.directory import StateFolder
 from c2cotel.metrics.observations import Observer
 from c2cotel.runtime import request_id
+from c2cotel.runtime.flight import FlightRecorder
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.stats.backend import Backend
 

@@ -21,7 +21,6 @@ from c2cotel import broadcast
 from c2cotel.config.settings import LogSettings
 from c2cotel.delivery.forks import forks
 from c2cotel.delivery.guard import Guard
-from c2cotel.flight import Entry
 from c2cotel.instrumentation.pyramid import access_log
 from c2cotel.instrumentation.pyramid.body import StreamedBody, is_streamed
 from c2cotel.instrumentation.pyramid.request import outer_id
@@ -31,6 +30,7 @@ from c2cotel.instrumentation.pyramid.server_timing import LONG, SHORT, milliseco
 from c2cotel.instrumentation.pyramid.subrequests import measure_subrequests
 from c2cotel.metrics.instruments import QUEUE
 from c2cotel.runtime import queue_time, request_id
+from c2cotel.runtime.flight import Entry
 from c2cotel.runtime.request_scope import SCOPE, Scope
 from c2cotel.runtime.telemetry import Telemetry
 

@@ -9,10 +9,10 @@ from pyramid.request import Request
 from pyramid.threadlocal import manager
 
 from c2cotel.config.settings import LogSettings
-from c2cotel.flight.entry import ENTRY
 from c2cotel.instrumentation.pyramid.access_log import count_calls
 from c2cotel.logs.record import as_plain
 from c2cotel.runtime import request_id
+from c2cotel.runtime.flight.entry import ENTRY
 from c2cotel.runtime.request_scope import SCOPE, outer_scope
 from c2cotel.runtime.telemetry import Telemetry
 

@@ -15,14 +15,14 @@ from opentelemetry import trace
 from c2cotel.config.settings import FlightRecorderSettings
 from c2cotel.delivery.guard import Guard
 from c2cotel.delivery.worker import Worker
-from c2cotel.flight.entry import ENTRY, Entry, local_now
-from c2cotel.flight.keeping import Keeper
-from c2cotel.flight.logs import error_noted, note_log
-from c2cotel.flight.making import RecordMaker, shown_path
 from c2cotel.host.directory import StateFolder
 from c2cotel.host.records import Record
 from c2cotel.host.running import Running
 from c2cotel.host.store import Store
+from c2cotel.runtime.flight.entry import ENTRY, Entry, local_now
+from c2cotel.runtime.flight.keeping import Keeper
+from c2cotel.runtime.flight.logs import error_noted, note_log
+from c2cotel.runtime.flight.making import RecordMaker, shown_path
 from c2cotel.tracing import LocalTrace, Span
 from c2cotel.tracing.local_sdk import LocalSpans
 

@@ -10,10 +10,10 @@ from typing import Any
 from opentelemetry.sdk.trace import Span as SdkSpan
 
 from c2cotel import redaction
-from c2cotel.flight.entry import Entry
-from c2cotel.flight.logs import shown_log
-from c2cotel.flight.spans import SpanReader, exception_of
 from c2cotel.host.records import Record
+from c2cotel.runtime.flight.entry import Entry
+from c2cotel.runtime.flight.logs import shown_log
+from c2cotel.runtime.flight.spans import SpanReader, exception_of
 
 
 class RecordMaker:

@@ -4,7 +4,7 @@ A request is an `Entry` while it runs; a background thread decides whether it is
 that into the store of the host.
 """
 
-from c2cotel.flight.entry import Entry
-from c2cotel.flight.recorder import FlightRecorder
+from c2cotel.runtime.flight.entry import Entry
+from c2cotel.runtime.flight.recorder import FlightRecorder
 
 __all__ = ["Entry", "FlightRecorder"]

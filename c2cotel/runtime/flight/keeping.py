@@ -9,9 +9,9 @@ from time import monotonic
 
 from c2cotel.config.parsers import Slow
 from c2cotel.delivery.guard import Guard
-from c2cotel.flight.entry import Entry
-from c2cotel.flight.making import RecordMaker
 from c2cotel.host.records import Record
+from c2cotel.runtime.flight.entry import Entry
+from c2cotel.runtime.flight.making import RecordMaker
 
 _logger = logging.getLogger(__name__)
 
