@@ -15,9 +15,8 @@ from c2cotel.delivery.guard import Guard
 from c2cotel.delivery.once import Once
 from c2cotel.metrics.instruments import KEY, USER_COUNTER, USER_GAUGE, USER_TIMER, Instrument
 from c2cotel.metrics.recorder import Recorder, Series
-from c2cotel.otel.sdk_private import is_recording
 from c2cotel.stats.annotations import annotate
-from c2cotel.tracing import LocalTrace
+from c2cotel.tracing import LocalTrace, Span
 from c2cotel.tracing.child import child
 
 _logger = logging.getLogger("c2cotel.stats")
@@ -104,7 +103,11 @@ class Backend:
 
     def child(self, key: Key, tags: Tags) -> child | None:
         """A span for a timer, current from now on; None where nobody records."""
-        if self.tracer is None or not is_recording():
+        if self.tracer is None:
+            return None
+        span = trace.get_current_span()
+        # One that has ended is a parent, too: a thread of a request may go on after it.
+        if not (isinstance(span, Span) or span.is_recording()):
             return None
         parts = (key,) if isinstance(key, (str, bytes)) else key
         attributes = {_text(name): _text(value) for name, value in (tags or {}).items()}
