@@ -68,7 +68,7 @@ def test_a_failed_request_is_kept_with_error_logs_and_spans() -> None:
     assert record.error is not None
     assert (record.error["type"], record.error["message"]) == ("ValueError", "no stock")
     assert "in fail" in record.error["stack"]
-    assert [(each["level"], each["message"]) for each in record.logs][0] == ("WARNING", "about to fail for order 7")
+    assert (record.logs[0]["level"], record.logs[0]["message"]) == ("WARNING", "about to fail for order 7")
     assert record.spans[0]["name"] == "GET /hello"
     assert record.spans[0]["status"]["code"] == "ERROR"
     assert 0 <= record.logs[0]["ms"] <= record.duration_ms
@@ -307,26 +307,26 @@ def test_what_goes_beyond_the_bounds_is_counted() -> None:
     assert record.dropped["logs"] >= 600
 
 
-class _Hostile(Exception):
+class _HostileError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")
 
 
-@pytest.mark.parametrize("argument", [_Hostile(), object(), "\ud800", "x" * 400_000, {"a": {"b": [1]}}])
+@pytest.mark.parametrize("argument", [_HostileError(), object(), "\ud800", "x" * 400_000, {"a": {"b": [1]}}])
 def test_any_log_argument_may_be_in_a_record(argument: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "propagate", False)  # the test's own handler would raise
     monkeypatch.setattr(log, "handlers", [logging.NullHandler()])
 
     def logging_view(_: Request) -> Response:
         log.warning("got %s", argument)
-        raise _Hostile
+        raise _HostileError
 
     app = Application(configure=view(logging_view))
     app.http.get("/hello", status=500)
     record = only(app)
     assert record.logs
     assert record.error is not None
-    assert record.error["type"].endswith("_Hostile")
+    assert record.error["type"].endswith("_HostileError")
 
 
 def test_no_secret_is_in_the_bytes_of_the_folder(tmp_path: Path) -> None:
