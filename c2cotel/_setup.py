@@ -26,6 +26,7 @@ from c2cotel.config.settings import (
     FlightRecorderSettings,
     HostSettings,
     SentrySettings,
+    StallSettings,
     start_level,
 )
 from c2cotel.errors import SettingsError
@@ -115,7 +116,8 @@ def _folder(settings: Settings, service: Service) -> StateFolder:
 
 def _flight_recorder(settings: Settings, service: Service, folder: StateFolder) -> FlightRecorder | None:
     recorder = settings.section(FlightRecorderSettings)
-    if not recorder.enabled:
+    stalls = settings.section(StallSettings)
+    if not recorder.enabled and not stalls.timeout:
         return None
     resource = service.resource().attributes
     name = str(resource[SERVICE_NAME])
@@ -124,7 +126,7 @@ def _flight_recorder(settings: Settings, service: Service, folder: StateFolder) 
         "c2cotel": VERSION,
         "python": platform.python_version(),
     }
-    return FlightRecorder(recorder, folder, str(resource[HOST_NAME]), versions)
+    return FlightRecorder(recorder, stalls, folder, str(resource[HOST_NAME]), versions)
 
 
 def _note_origins(telemetry: Telemetry) -> Callable[[], None]:

@@ -14,6 +14,7 @@ from c2cotel.config.parsers import (
     boolean,
     choice,
     count,
+    duration,
     header_name,
     level,
     loggers,
@@ -308,6 +309,26 @@ class FlightRecorderSettings:
     )
 
 
+_STALLED = 10.0
+
+
+@dataclass(frozen=True)
+class StallSettings:
+    """When a request counts as stalled."""
+
+    timeout: float | None = setting(
+        "C2C_STALL_TIMEOUT",
+        "c2c.stall_timeout",
+        parse=duration,
+        doc="Time from which a running request is told with its stack, such as `10s`; `0`: never.",
+        shown="`10s` with the flight recorder, else `0`",
+    )
+
+    def seconds(self, *, recorder: bool) -> float:
+        """The time, 0 for never, depending on whether the flight recorder is on."""
+        return self.timeout if self.timeout is not None else _STALLED if recorder else 0.0
+
+
 @dataclass(frozen=True)
 class StatsdSettings:
     """Where and how statsd lines are sent."""
@@ -534,6 +555,7 @@ PROCESS = (
     BroadcastSettings,
     HostSettings,
     FlightRecorderSettings,
+    StallSettings,
     StatsdSettings,
     OtelSettings,
     OtelSdkSettings,

@@ -24,12 +24,17 @@ class Worker:
         name: Name of the thread.
         tick: The work; called by this one thread only.
         interval: Seconds from the end of one tick to the start of the next.
+
+    Attributes:
+        interval: The same; a tick may change it.
+        asked: Whether the present tick was asked for, or is the last one; else it is its time.
     """
 
     def __init__(self, name: str, tick: Callable[[], None], interval: float) -> None:
         self._name = name
         self._tick = tick
-        self._interval = interval
+        self.interval = interval
+        self.asked = False
         self._complaints = Once(_MOST_KINDS)
         self._woken = False
         self._stopping = False
@@ -94,6 +99,7 @@ class Worker:
                 waiting = self._next_requests()
                 # Read before the tick: what was recorded during it, before `stop` was called, needs one more.
                 stopping = self._stopping
+                self.asked = bool(waiting) or self._woken or stopping
                 self._woken = False
                 try:
                     self._tick()
@@ -105,7 +111,7 @@ class Worker:
     def _next_requests(self) -> list[threading.Event]:
         waiting: list[threading.Event] = []
         try:
-            request = self._requests.get(timeout=self._interval)
+            request = self._requests.get(timeout=self.interval)
             while True:
                 if request is not None:
                     waiting.append(request)

@@ -64,7 +64,9 @@ class Record:
         spans: At most `MOST_SPANS`, as the contract describes them.
         logs: At most `MOST_LOGS`, as the contract describes them.
         dropped: Number of spans and logs that are left out; `texts` is present if texts were cut.
-        stacks: Stacks of a stall.
+        stacks: Stacks of a stall: `ms` from the start, and `frames`, the outermost first.
+        profile: Call tree of the stacks that were sampled while it ran: `interval_ms`, number of `samples`, and `tree`
+            of nodes with `name`, `file`, `line`, `n` and `children`; None if none were.
         attributes: Annotations by name.
     """
 
@@ -94,6 +96,7 @@ class Record:
     logs: Sequence[Mapping[str, Any]] = field(default_factory=list)
     dropped: Mapping[str, int] = field(default_factory=_dropped)
     stacks: Sequence[Any] = field(default_factory=list)
+    profile: Mapping[str, Any] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -171,7 +174,7 @@ def pack(record: Record) -> bytes:
             return data
         data = _packed(_cut(record, length))
     if len(data) > LARGEST:  # a great many short texts
-        data = _packed(replace(_cut(record, _LENGTHS[-1]), stacks=[], attributes={}, versions={}))
+        data = _packed(replace(_cut(record, _LENGTHS[-1]), stacks=[], profile=None, attributes={}, versions={}))
     return data
 
 

@@ -1,13 +1,17 @@
-"""gunicorn: no secret of a query string in its logs, and workers that answer broadcasts from their start."""
+"""gunicorn: no secret in its logs, workers that answer broadcasts from their start and tell what its timeout ends."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from c2cotel import broadcast, redaction
+from c2cotel.delivery.guard import Guard
 from c2cotel.logs.record import stack_of
 from c2cotel.runtime.telemetry import Telemetry
+
+_logger = logging.getLogger(__name__)
 
 _ACCESS = "gunicorn.access"
 _ERROR = "gunicorn.error"
@@ -41,14 +45,16 @@ class _ErrorsHidden(logging.Filter):
         return True
 
 
-def install(_: Telemetry) -> Callable[[], None]:
-    """Hide secrets in the logs; returns what ends that."""
+def install(telemetry: Telemetry) -> Callable[[], None]:
+    """Hide secrets in the logs, and see what becomes of workers; returns what ends that."""
     remove_serving = _serve_in_workers()
+    remove_telling = _tell_of_aborted(telemetry)
     filters = {_ACCESS: _SecretsHidden(), _ERROR: _ErrorsHidden()}
     for name, hidden in filters.items():
         logging.getLogger(name).addFilter(hidden)
 
     def undo() -> None:
+        remove_telling()
         remove_serving()
         for name, hidden in filters.items():
             logging.getLogger(name).removeFilter(hidden)
@@ -71,5 +77,27 @@ def _serve_in_workers() -> Callable[[], None]:
     def undo() -> None:
         if Worker.init_process is init_process:
             Worker.init_process = original  # type: ignore[method-assign]
+
+    return undo
+
+
+def _tell_of_aborted(telemetry: Telemetry) -> Callable[[], None]:
+    """Tell of the requests of a worker that is ended by gunicorn's timeout, in its last moment."""
+    from gunicorn.workers.base import Worker  # noqa: PLC0415  # it is there: this runs once gunicorn was imported
+
+    original = Worker.handle_abort
+    guard = Guard(_logger, "The requests of a worker that gunicorn ends could not be told")
+
+    def handle_abort(self: Worker, *arguments: Any) -> None:
+        if telemetry.flight is not None:
+            with guard:
+                telemetry.flight.aborted("gunicorn's timeout")
+        original(self, *arguments)
+
+    Worker.handle_abort = handle_abort  # type: ignore[method-assign, assignment]  # its hooks belong to the application
+
+    def undo() -> None:
+        if Worker.handle_abort is handle_abort:
+            Worker.handle_abort = original  # type: ignore[method-assign]
 
     return undo

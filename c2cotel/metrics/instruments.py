@@ -191,7 +191,15 @@ QUEUE = Instrument(
     bounds=HTTP_BOUNDS,
 )
 
-TABLE = (ROUTE, RENDER, QUEUE, SQL, COMMIT, REDIS, HTTP_CLIENT, USER_TIMER, USER_GAUGE, USER_COUNTER)
+STALLS = Instrument(
+    "c2c.stalls",
+    Kind.COUNTER,
+    statsd="stalls",
+    description="Requests that ran longer than C2C_STALL_TIMEOUT.",
+    unit="{request}",
+)
+
+TABLE = (ROUTE, RENDER, QUEUE, STALLS, SQL, COMMIT, REDIS, HTTP_CLIENT, USER_TIMER, USER_GAUGE, USER_COUNTER)
 
 OVERFLOW = "otel.metric.overflow"
 """Attribute of the series that takes what a full instrument no longer tells apart (OpenTelemetry's own name)."""

@@ -24,6 +24,7 @@ class LocalTrace:
         dropped_logs: Number of log records that did not fit in.
         most_spans: Number of spans that fit in; 0 once nobody reads them any more.
         attributes: Annotations of the application by name.
+        client: The latest call to another service; whether it still runs, its span knows.
         owner: What the local root stands for, in the hands of who made it; None if it stands for nothing.
     """
 
@@ -32,6 +33,7 @@ class LocalTrace:
     dropped_logs = 0
     most_spans = MOST_SPANS
     attributes: dict[str, Any] | None = None
+    client: Any = None
     owner: Any = None
 
     # What is rare is an attribute of the class until it happens: one of these is made for each request.
@@ -66,4 +68,4 @@ class LocalTrace:
         self.most_spans = 0
         self.spans.clear()
         self.logs.clear()
-        self.root = self.owner = None
+        self.root = self.client = self.owner = None

@@ -125,7 +125,7 @@ class Tracer(trace.Tracer):
         return self._official.resource
 
     # In one piece: this runs for every span, and calls are what costs.
-    def start_span(  # noqa: PLR0915
+    def start_span(  # noqa: PLR0912, PLR0915
         self,
         name: str,
         context: Context | None = None,
@@ -174,6 +174,8 @@ class Tracer(trace.Tracer):
         span = _new(Span)
         span._tracer = self
         span.local = local
+        if local is not None and kind is SpanKind.CLIENT:
+            local.client = span
         span._is_shown = records
         span._name = name
         span._context = ids

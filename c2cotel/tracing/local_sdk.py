@@ -56,7 +56,11 @@ class LocalSpans(SpanProcessor):
         local = None if parent.is_remote else self._open.get(parent.span_id)
         if len(self._open) >= _MOST_OPEN:
             self._open.clear()
-        self._open[span.context.span_id] = LocalTrace(span) if local is None else local
+        if local is None:
+            local = LocalTrace(span)
+        elif span.kind is trace.SpanKind.CLIENT:
+            local.client = span
+        self._open[span.context.span_id] = local
 
     def on_end(self, span: ReadableSpan) -> None:
         local = None if span.context is None else self._open.pop(span.context.span_id, None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
+import sys
 import time
 from typing import Any
 
@@ -13,6 +15,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 import c2cotel
+from c2cotel.logs import JsonLogHandler
 
 _log = logging.getLogger("app")
 _log.setLevel(logging.INFO)
@@ -46,11 +49,18 @@ def _die(_: Request) -> Response:
     return Response("")
 
 
+def _regex(request: Request) -> Any:
+    """Hold the interpreter for some seconds."""
+    n = int(str(request.params.get("n", "27")))
+    return {"match": bool(re.match(r"(a+)+$", "a" * n + "b"))}
+
+
 def application() -> Any:
     """The WSGI application."""
+    logging.basicConfig(level=logging.INFO, handlers=[JsonLogHandler(sys.stdout)], force=True)
     with Configurator(settings={}) as config:
         c2cotel.setup(config)
-        for view in (_hello, _fail, _slow, _fork, _die):
+        for view in (_hello, _fail, _slow, _fork, _die, _regex):
             name = view.__name__.removeprefix("_")
             config.add_route(name, f"/{name}")
             config.add_view(view, route_name=name, renderer="json")

@@ -23,6 +23,7 @@ class Entry:
         local: Its spans and log records.
         environ: What is needed of its WSGI environ: verb, path, query.
         start: Wall clock, nanoseconds since the epoch.
+        begun: Start by the monotonic clock, seconds.
         thread: Name of its thread; empty until somebody asks.
         thread_id: As `threading.get_ident` gives it.
         slot: Its place among the running requests; -1 if there was none left.
@@ -37,7 +38,9 @@ class Entry:
         scope: What is known of the request while it runs; None once it has ended.
         reason: Why the application wants it kept; None if it does not.
         kept: Words of `KEPT` that were decided on while it ran.
-        stacks: Stacks that were seen while it ran.
+        stacks: Stacks that were seen while it stalled.
+        samples: Stacks that were sampled while it was slow; None if it is quick.
+        stall: How it stalled; None if it did not.
     """
 
     thread = ""
@@ -54,6 +57,8 @@ class Entry:
     reason: str | None = None
     kept: tuple[str, ...] = ()
     stacks: Sequence[Any] = ()
+    samples: Any = None
+    stall: Any = None
 
     # What is rare or comes later is an attribute of the class until then: one of these is made for each request.
     def __init__(
@@ -63,6 +68,7 @@ class Entry:
         local: LocalTrace,
         environ: tuple[str, str, str],
         start: int,
+        begun: float,
         thread_id: int,
     ) -> None:
         self.id = id
@@ -70,6 +76,7 @@ class Entry:
         self.local = local
         self.environ = environ
         self.start = start
+        self.begun = begun
         self.thread_id = thread_id
 
 

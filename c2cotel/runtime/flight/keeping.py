@@ -92,7 +92,7 @@ class Keeper:
             reasons += ("failed",)
         if entry.seconds >= self._slow.routes.get(entry.route, self._slow.seconds):
             reasons += ("slow",)
-        if entry.reason is not None:
+        if entry.reason is not None and "died" not in reasons:
             reasons += ("debug",)
         return reasons
 

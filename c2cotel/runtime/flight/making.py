@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from opentelemetry.sdk.trace import Span as SdkSpan
 
 from c2cotel import redaction
 from c2cotel.host.records import Record
+from c2cotel.host.store import Store
 from c2cotel.runtime.flight.entry import Entry
 from c2cotel.runtime.flight.logs import shown_log
 from c2cotel.runtime.flight.spans import SpanReader, exception_of
+
+_MOST_PATHS = 5000
+_LONGEST_PATH = 200
 
 
 class RecordMaker:
@@ -54,7 +59,7 @@ class RecordMaker:
             method=method,
             path=redaction.anywhere(_decoded(path)),
             query=redaction.query(query[: redaction.LONGEST]),
-            route=entry.route or _route_of(entry),
+            route=route_of(entry),
             status=entry.status,
             start=start,
             duration_ms=round(seconds * 1000, 3),
@@ -71,7 +76,8 @@ class RecordMaker:
             spans=spans,
             logs=logs,
             dropped={"spans": local.dropped_spans, "logs": local.dropped_logs},
-            stacks=entry.stacks,
+            stacks=list(entry.stacks),
+            profile=None if entry.samples is None else entry.samples.tree(),
             attributes=redaction.value(dict(local.attributes)) if local.attributes else {},
         )
 
@@ -95,7 +101,10 @@ def _calls(calls: Mapping[str, tuple[int, float]], kind: str) -> dict[str, float
     return {"n": n, "ms": round(seconds * 1000, 3)}
 
 
-def _route_of(entry: Entry) -> str:
+def route_of(entry: Entry) -> str:
+    """Name of the route, also while the request runs; empty as long as none matched."""
+    if entry.route or entry.scope is None:
+        return entry.route
     request = getattr(entry.scope, "request", None)
     route = getattr(request, "matched_route", None)
     return "" if route is None else str(route.name)
@@ -105,3 +114,36 @@ def _hidden_exception(entry: Entry) -> Mapping[str, str] | None:
     root = entry.local.root
     exception = exception_of(root) if isinstance(root, SdkSpan) else None
     return exception and {name: redaction.anywhere(text) for name, text in exception.items()}
+
+
+class ShownPaths(dict[str, str]):
+    """Paths as they are shown, by themselves; remembers many."""
+
+    def __missing__(self, path: str) -> str:
+        shown = shown_path(path)
+        if len(self) >= _MOST_PATHS:
+            self.clear()
+        if len(path) <= _LONGEST_PATH:
+            self[path] = shown
+        return shown
+
+
+def merged(record: Record, store: Store) -> Record:
+    """A record with what an earlier one of the same attempt says more, as one that was written while it stalled."""
+    for earlier in store.get(record.id):
+        if earlier.start == record.start and earlier.pid == record.pid:
+            kept = [word for word in (*earlier.kept, *record.kept) if word != "recent"]
+            return replace(
+                record,
+                kept=tuple(dict.fromkeys(kept)),
+                reason=record.reason or earlier.reason,
+                query=record.query or earlier.query,
+                thread=earlier.thread,
+                versions=record.versions or earlier.versions,
+                spans=max(earlier.spans, record.spans, key=len),
+                logs=max(earlier.logs, record.logs, key=len),
+                stacks=max(earlier.stacks, record.stacks, key=len),
+                profile=record.profile or earlier.profile,
+                attributes={**earlier.attributes, **record.attributes},
+            )
+    return record

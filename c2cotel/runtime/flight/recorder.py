@@ -5,32 +5,30 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import get_ident
-from time import time_ns
+from time import monotonic, time_ns
 from typing import Any
 
 from opentelemetry import trace
 
-from c2cotel.config.settings import FlightRecorderSettings
-from c2cotel.delivery.guard import Guard
+from c2cotel.config.settings import FlightRecorderSettings, StallSettings
 from c2cotel.delivery.worker import Worker
 from c2cotel.host.directory import StateFolder
 from c2cotel.host.records import Record
 from c2cotel.host.running import Running
 from c2cotel.host.store import Store
+from c2cotel.runtime.flight.deaths import tell_own_death
 from c2cotel.runtime.flight.entry import ENTRY, Entry, local_now
 from c2cotel.runtime.flight.keeping import Keeper
 from c2cotel.runtime.flight.logs import error_noted, note_log
-from c2cotel.runtime.flight.making import RecordMaker, shown_path
+from c2cotel.runtime.flight.making import RecordMaker, ShownPaths, merged
+from c2cotel.runtime.flight.watching import LOOK, Watcher
 from c2cotel.tracing import LocalTrace, Span
 from c2cotel.tracing.local_sdk import LocalSpans
 
 _logger = logging.getLogger(__name__)
-
-_INTERVAL = 0.5
-"""Seconds between two looks at the requests that ended; a process that is killed loses about as much."""
 
 _MANY = 1000
 """Requests that wait for a decision, from which on the recorder does not wait for its next tick."""
@@ -41,9 +39,9 @@ _TOO_MANY = 5000
 _MUCH_TEXT = 3 * 1024 * 1024
 """Characters of waiting log records, from which on those of further requests are counted alone."""
 
-_MOST_PATHS = 5000
-_LONGEST_PATH = 200
 _FAILED = 500
+_TROUBLE = {"stalled", "died"}
+"""Reasons for which a request has a record before it ends."""
 
 
 class FlightRecorder:
@@ -51,6 +49,7 @@ class FlightRecorder:
 
     Args:
         settings: What counts as slow, and how much is kept.
+        stalls: From when on a request counts as stalled.
         folder: The folder of the service.
         host: Name of the host.
         versions: Versions of the application and of what it runs on.
@@ -60,6 +59,7 @@ class FlightRecorder:
         host: Name of the host.
         worker: The thread that decides and writes.
         sdk_spans: Collects the spans of requests where the SDK makes them; None where our own tracer does.
+        count_stall: Called for each time that a stall is told.
         lost: Number of requests that were not kept because too many waited.
     """
 
@@ -67,29 +67,50 @@ class FlightRecorder:
     failing = False
 
     def __init__(
-        self, settings: FlightRecorderSettings, folder: StateFolder, host: str, versions: Mapping[str, str]
+        self,
+        settings: FlightRecorderSettings,
+        stalls: StallSettings,
+        folder: StateFolder,
+        host: str,
+        versions: Mapping[str, str],
     ) -> None:
         self.host = host
         self.lost = 0
         self.sdk_spans: LocalSpans | None = None
+        self.count_stall: Callable[[], object] = lambda: None
         self._settings = settings
+        self._stall_timeout = stalls.seconds(recorder=settings.enabled)
         self._folder = folder
         self._maker = RecordMaker(host, versions)
         self._keeper = Keeper(settings.slow, self._maker)
+        self._watcher = Watcher(
+            self._existing_folder,
+            host,
+            timeout=self._stall_timeout,
+            slow=settings.slow,
+            samples=settings.enabled,
+            stalled=self._stalled,
+            write=self._write,
+        )
         self._ended: deque[Entry] = deque()
         self._text = 0
         self._active: set[Entry] = set()
-        self._paths: dict[str, str] = {}
+        self._paths = ShownPaths()
         self._store: Store | None = None
         self._running: Running | None = None
         self._opening = threading.Lock()
         self._unusable = False
-        self._guard = Guard(_logger, "A request could not be kept, others are")
-        self.worker = Worker(self.name, self._tick, _INTERVAL)
+        self._next_decision = 0.0
+        self.worker = Worker(self.name, self._tick, LOOK)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether requests are kept; else they are only watched."""
+        return self._settings.enabled
 
     @property
     def store(self) -> Store | None:
-        """The store of the host; None if its folder cannot be had."""
+        """The store of the host; None if its folder cannot be had, or nothing is kept."""
         self.open()
         return self._store
 
@@ -105,7 +126,8 @@ class FlightRecorder:
                 if folder is None:
                     self._unusable = True
                 else:
-                    self._store = Store(self._folder.path / "store.sqlite", self._settings.size)
+                    if self.keeps:
+                        self._store = Store(self._folder.path / "store.sqlite", self._settings.size)
                     self._running = Running(folder)
         return not self._unusable
 
@@ -142,12 +164,12 @@ class FlightRecorder:
         method = environ["REQUEST_METHOD"]
         thread = get_ident()
         trace_id = traceparent[3:35]
-        entry = Entry(request_id, trace_id, local, (method, path, environ.get("QUERY_STRING", "")), start, thread)
+        query = environ.get("QUERY_STRING", "")
+        entry = Entry(request_id, trace_id, local, (method, path, query), start, monotonic(), thread)
         entry.scope = scope
         local.owner = entry
         environ[ENTRY] = entry
-        shown = self._paths.get(path) or self._shown_path(path)
-        entry.slot = self._running.begin(thread, start / 1e9, request_id, trace_id, method, shown)
+        entry.slot = self._running.begin(thread, start / 1e9, request_id, trace_id, method, self._paths[path])
         self._active.add(entry)
         return entry
 
@@ -162,6 +184,7 @@ class FlightRecorder:
             failed: Whether an exception reached the server.
         """
         scope, entry.scope = entry.scope, None
+        local = entry.local
         request = scope.request
         if request is not None and (route := request.matched_route) is not None:
             entry.route = route.name
@@ -176,14 +199,17 @@ class FlightRecorder:
         self._active.discard(entry)
         if self._running is not None:
             self._running.end(entry.slot)
-        if failed or code >= _FAILED:
+        if not self.keeps:
+            local.close()
+        elif failed or code >= _FAILED:
             entry.failed = True
-            if error is not None and entry.local.root is None:
+            if error is not None and local.root is None:
                 entry.error = error_noted(error)
+            self._wait(entry)
         elif not self._keeper.reasons(entry):
             self._keeper.add_recent(entry)
-            return
-        self._wait(entry)
+        else:
+            self._wait(entry)
 
     def _wait(self, entry: Entry) -> None:
         """Let a request that is kept wait for the worker."""
@@ -213,9 +239,13 @@ class FlightRecorder:
         entries = [entry for entry in list(self._active) if id in {entry.id, entry.trace_id}]
         return [self._maker.make(entry, entry.kept, running=True) for entry in entries]
 
-    def active(self) -> list[Entry]:
-        """The requests that run in this process."""
-        return list(self._active)
+    def aborted(self, reason: str) -> None:
+        """Tell that this process ends, with the requests that run in it.
+
+        Args:
+            reason: Why it ends.
+        """
+        tell_own_death(list(self._active), reason)
 
     def start(self) -> None:
         """Begin to decide and write."""
@@ -231,29 +261,46 @@ class FlightRecorder:
         self._active = set()
         self._text = 0
         self._keeper.reset()
+        self._watcher.reset()
         self.worker.start()
 
     def shutdown(self, timeout: float) -> None:
         """Close the store; a request that still runs is not kept."""
         del timeout
+        self._watcher.close()
         if self._running is not None:
             self._running.close()
         if self._store is not None:
             self._store.close()
 
-    def _shown_path(self, path: str) -> str:
-        shown = shown_path(path)
-        if len(self._paths) >= _MOST_PATHS:
-            self._paths.clear()
-        if len(path) <= _LONGEST_PATH:
-            self._paths[path] = shown
-        return shown
+    def _existing_folder(self) -> Path | None:
+        """The folder with the running requests, once a process that answers requests has made it."""
+        folder = self._folder.path / "running"
+        return folder if folder.is_dir() and self.open() else None
 
     def _tick(self) -> None:
+        self.worker.interval = self._watcher.look(list(self._active), self._running)
+        now = monotonic()
+        if not self.worker.asked and now < self._next_decision:
+            return
+        self._next_decision = now + LOOK * 0.9
         ended = self._ended
         entries = [ended.popleft() for _ in range(len(ended))]
         self._text = 0
-        if self._store is None:
-            return
         for batch in self._keeper.decide(entries, last=self.worker.stopping):
-            self._store.write(batch)
+            self._write(batch)
+
+    def _stalled(self, entry: Entry, is_told: bool) -> None:
+        """Keep a request that stalls now: its process may never end it."""
+        if is_told:
+            self.count_stall()
+        self._write([self._maker.make(entry, entry.kept, running=True)])
+
+    def _write(self, records: Sequence[Record]) -> None:
+        store = self._store
+        if store is not None:
+            store.write([merged(record, store) if self._may_be_known(record) else record for record in records])
+
+    def _may_be_known(self, record: Record) -> bool:
+        """Whether a request may have a record from before its end: it stalled, or its process died."""
+        return bool(_TROUBLE & set(record.kept)) or 0 < self._stall_timeout * 1000 <= record.duration_ms

@@ -1,0 +1,170 @@
+"""Requests that run too long, and processes that end with requests in progress (contract, section 15)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from c2cotel.host.store import Store
+from tests.servers.client import Load, get
+from tests.servers.gunicorn import Gunicorn
+from tests.servers.local import wait_until
+
+APPLICATION = "tests.apps.recorded:application()"
+
+Start = Callable[..., Gunicorn]
+
+
+@pytest.fixture
+def start(gunicorn: Start, tmp_path: Path) -> Start:
+    def make(*options: str, **rest: Any) -> Gunicorn:
+        env = {
+            "C2C_FLIGHT_RECORDER": "1",
+            "C2C_STALL_TIMEOUT": "1s",
+            "C2C_STATE_DIR": str(tmp_path / "state"),
+            **rest.pop("env", {}),
+        }
+        server = gunicorn(APPLICATION, *options, env=env, **rest)
+        server.wait_ready("/hello")
+        return server
+
+    return make
+
+
+def store(tmp_path: Path) -> Store:
+    (path,) = tmp_path.glob("state/*/store.sqlite")
+    return Store(path, 2**26)
+
+
+def lines(server: Gunicorn, logger: str) -> list[dict[str, Any]]:
+    return [event for event in server.events() if event.get("logger_name", event.get("logger")) == logger]
+
+
+def stalls(server: Gunicorn) -> list[dict[str, Any]]:
+    return lines(server, "c2cotel.stalls")
+
+
+def deaths(server: Gunicorn) -> list[dict[str, Any]]:
+    return lines(server, "c2cotel.deaths")
+
+
+def in_background(url: str) -> threading.Thread:
+    thread = threading.Thread(target=get, args=(url,), daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_sleeping_request_is_told_with_its_stack(start: Start, tmp_path: Path) -> None:
+    server = start(workers=1)
+    answer = get(f"{server.url}/slow?n=7&seconds=3.5")
+    assert answer is not None
+    first, second = stalls(server)
+    assert first["msg"].startswith(f"GET /slow (route slow, request {answer.request_id}) has been running for 1 s")
+    assert "has been running for 2 s" in second["msg"]
+    assert "time.sleep(float(" in first["full_message"]
+    assert first["level_name"] == "WARNING"
+    assert first["request_id"] == answer.request_id
+    wait_until(lambda: store(tmp_path).get(answer.request_id)[0].state == "done", "the record of the end")
+    (record,) = store(tmp_path).get(answer.request_id)
+    assert record.kept == ("stalled", "slow")
+    assert len(record.stacks) >= 3
+    assert record.stacks[0]["frames"][-1]["function"] == "_slow"
+    assert record.profile is not None
+    assert record.profile["samples"] > 10
+
+
+def test_a_stalled_request_has_a_record_while_it_runs(start: Start, tmp_path: Path) -> None:
+    server = start(workers=1)
+    thread = in_background(f"{server.url}/slow?n=7&seconds=4")
+    wait_until(lambda: stalls(server), "a stall")
+    request_id = stalls(server)[0]["request_id"]
+    wait_until(lambda: store(tmp_path).get(request_id), "its record")
+    assert store(tmp_path).get(request_id)[0].state == "running"
+    thread.join()
+
+
+def test_requests_within_their_time_are_not_told(start: Start) -> None:
+    server = start(workers=2)
+    load = Load(lambda n: f"{server.url}/slow?n={n}&seconds=0.8", range(30), clients=6)
+    load.start().join()
+    assert len(load.answers) == 30
+    assert stalls(server) == []
+    assert deaths(server) == []
+
+
+def test_a_held_interpreter_is_told_by_another_process(start: Start, tmp_path: Path) -> None:
+    server = start(workers=2)
+    wait_until(
+        lambda: len(list(tmp_path.glob("state/*/running/*.run"))) == 2 or get(f"{server.url}/hello") is None, "2"
+    )
+    in_background(f"{server.url}/regex?n=27")
+    wait_until(lambda: stalls(server), "a stall", 20)
+    line = stalls(server)[0]
+    assert "stood still for at least 1 s" in line["msg"]
+    assert "GET /regex" in line["msg"]
+    assert "in _regex" in line["full_message"]
+    assert line["pid" if "pid" in line else "process"] != line["stalled_process"]
+
+
+def test_a_killed_worker_is_told_once_with_its_requests(start: Start, tmp_path: Path) -> None:
+    server = start(workers=3)
+    thread = in_background(f"{server.url}/slow?n=7&seconds=20")
+    wait_until(lambda: len(stalls(server)) > 1, "a second line of the stall")
+    stalled = stalls(server)[0]
+    os.kill(int(stalled["pid" if "pid" in stalled else "process"]), signal.SIGKILL)
+    wait_until(lambda: deaths(server), "a death", 15)
+    thread.join()
+    (line,) = deaths(server)
+    assert line["level_name"] == "ERROR"
+    assert f"GET /slow (request {stalled['request_id']}, " in line["msg"]
+    kept = store(tmp_path)
+    wait_until(lambda: kept.find(state="died")[0], "its record")
+    (record,) = kept.get(stalled["request_id"])
+    assert record.kept == ("stalled", "died")
+    assert record.stacks
+    assert record.logs
+    assert (record.state, record.status) == ("done", None)
+
+
+def test_the_only_worker_is_told_by_its_successor(start: Start) -> None:
+    server = start(workers=1)
+    assert get(f"{server.url}/die") is None
+    wait_until(lambda: get(f"{server.url}/hello") and deaths(server), "a death", 15)
+    (line,) = deaths(server)
+    assert "ended with 1 request in progress" in line["msg"]
+    assert "GET /die" in line["msg"]
+
+
+def test_gunicorns_timeout_is_told_with_the_stack(start: Start, tmp_path: Path) -> None:
+    server = start("--timeout", "2", workers=1, worker_class="sync", threads=1, env={"C2C_STALL_TIMEOUT": "0"})
+    assert get(f"{server.url}/slow?n=7&seconds=30") is None
+    wait_until(lambda: deaths(server), "a death", 15)
+    (line,) = deaths(server)
+    assert "(gunicorn's timeout): GET /slow" in line["msg"]
+    wait_until(lambda: store(tmp_path).find(state="died")[0], "its record")
+    (entry,) = store(tmp_path).find(state="died")[0]
+    (record,) = store(tmp_path).get(entry["id"])
+    assert any(frame["function"] == "_slow" for frame in record.stacks[-1]["frames"])
+
+
+def test_stalls_are_told_without_the_recorder(start: Start, tmp_path: Path) -> None:
+    server = start(workers=1, env={"C2C_FLIGHT_RECORDER": "0"})
+    assert get(f"{server.url}/slow?n=7&seconds=1.8") is not None
+    assert len(stalls(server)) == 1
+    assert list(tmp_path.glob("state/*/store.sqlite")) == []
+
+
+def test_one_stuck_thread_of_four_is_told_while_others_answer(start: Start) -> None:
+    server = start(workers=1, threads=4)
+    thread = in_background(f"{server.url}/slow?n=7&seconds=2.6")
+    answers = 0
+    while thread.is_alive():
+        answers += get(f"{server.url}/hello") is not None
+    assert answers > 5
+    assert "has been running for 1 s" in stalls(server)[0]["msg"]
