@@ -14,7 +14,7 @@ from c2cotel.config.settings import ApplicationSettings, StatsdSettings, start_l
 from c2cotel.delivery.forks import ForkAware, forks
 from c2cotel.delivery.once import Once
 from c2cotel.errors import SettingsError
-from c2cotel.host.records import KEPT, Record
+from c2cotel.host.records import KEPT
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
 from c2cotel.runtime.flight import search as flight_search
@@ -29,7 +29,6 @@ __all__ = [
     "ForkAware",
     "Observation",
     "Once",
-    "Record",
     "Settings",
     "SettingsError",
     "StatsdSettings",
