@@ -17,6 +17,7 @@ from c2cotel.host.directory import StateFolder
 from c2cotel.metrics.observations import Observer
 from c2cotel.runtime import request_id
 from c2cotel.runtime.flight import FlightRecorder
+from c2cotel.runtime.flight.entry import local_now
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.stats.backend import Backend
 
@@ -166,7 +167,9 @@ class Telemetry:
 
     def _offer_stats(self) -> None:
         if self.measures or self.tracer is not None:
-            stats.use(Backend(self.recorder, self.clock, tagged=self._pipeline.tagged, tracer=self.tracer))
+            local = (lambda: None) if self.flight is None else local_now
+            tagged = self._pipeline.tagged
+            stats.use(Backend(self.recorder, self.clock, tagged=tagged, tracer=self.tracer, local=local))
 
 
 def _close_with_child(telemetry: Telemetry) -> None:

@@ -17,7 +17,16 @@ from c2cotel import state
 from c2cotel.stats.backend import GUARD, Backend, Door, Key, Tags
 from c2cotel.stats.timing import Timer, Timing
 
-__all__ = ["Timer", "Timing", "increment_counter", "outcome_timer_context", "set_gauge", "timer", "timer_context"]
+__all__ = [
+    "Timer",
+    "Timing",
+    "annotate",
+    "increment_counter",
+    "outcome_timer_context",
+    "set_gauge",
+    "timer",
+    "timer_context",
+]
 
 _door = state.of(Door)
 
@@ -83,6 +92,25 @@ def increment_counter(key: Key, increment: float = 1, tags: Tags = None) -> None
         try:
             backend.increment_counter(key, increment, tags)
         except Exception as error:  # noqa: BLE001  # a key or tag may be any object
+            GUARD.about(error)
+
+
+def annotate(**values: object) -> None:
+    """Put values on the current request: attributes of its span, and of its record in the flight recorder.
+
+    ::
+
+        stats.annotate(order=order.id, customer="acme")
+
+    Args:
+        values: By name; text, numbers and booleans stay what they are, anything else becomes text. Secrets are hidden,
+            texts are cut at 1,000 characters, and a record has 64 names at most.
+    """
+    backend = _door.backend
+    if backend is not None:
+        try:
+            backend.annotate(values)
+        except Exception as error:  # noqa: BLE001  # a value may be any object
             GUARD.about(error)
 
 

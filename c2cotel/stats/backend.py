@@ -15,7 +15,8 @@ from c2cotel.delivery.guard import Guard
 from c2cotel.delivery.once import Once
 from c2cotel.metrics.instruments import KEY, USER_COUNTER, USER_GAUGE, USER_TIMER, Instrument
 from c2cotel.metrics.recorder import Recorder, Series
-from c2cotel.otel.sdk_private import is_recording
+from c2cotel.stats.annotations import annotate
+from c2cotel.tracing import LocalTrace, Span
 from c2cotel.tracing.child import child
 
 _logger = logging.getLogger("c2cotel.stats")
@@ -55,11 +56,19 @@ class Backend:
         clock: Monotonic seconds.
         tagged: Whether `outcome_timer_context` shows its outcome by a tag.
         tracer: Makes a child span for each timer context inside a recorded span; None without traces.
+        local: Gives what is noted of the current request; None outside of one.
     """
 
     def __init__(
-        self, recorder: Recorder, clock: Callable[[], float], *, tagged: bool, tracer: trace.Tracer | None
+        self,
+        recorder: Recorder,
+        clock: Callable[[], float],
+        *,
+        tagged: bool,
+        tracer: trace.Tracer | None,
+        local: Callable[[], LocalTrace | None] = lambda: None,
     ) -> None:
+        self._local = local
         self._recorder = recorder
         self._tagged = tagged
         self._remembered: dict[Any, Series] = {}
@@ -76,6 +85,10 @@ class Backend:
         if (number := _number(key, increment)) is not None:
             self.series(USER_COUNTER, key, tags).record(number)
 
+    def annotate(self, values: Mapping[str, object]) -> None:
+        """Put values on the current request."""
+        annotate(values, self._local())
+
     def timed(self, key: Key, tags: Tags, duration: float) -> None:
         """Record the seconds that something took."""
         self.series(USER_TIMER, key, tags).record(duration)
@@ -90,7 +103,11 @@ class Backend:
 
     def child(self, key: Key, tags: Tags) -> child | None:
         """A span for a timer, current from now on; None where nobody records."""
-        if self.tracer is None or not is_recording():
+        if self.tracer is None:
+            return None
+        span = trace.get_current_span()
+        # One that has ended is a parent, too: a thread of a request may go on after it.
+        if not (isinstance(span, Span) or span.is_recording()):
             return None
         parts = (key,) if isinstance(key, (str, bytes)) else key
         attributes = {_text(name): _text(value) for name, value in (tags or {}).items()}

@@ -27,28 +27,18 @@ class LocalTrace:
         owner: What the local root stands for, in the hands of who made it; None if it stands for nothing.
     """
 
-    __slots__ = (
-        "attributes",
-        "dropped_logs",
-        "dropped_spans",
-        "logs",
-        "most_spans",
-        "owner",
-        "root",
-        "spans",
-        "text",
-    )
+    text = 0
+    dropped_spans = 0
+    dropped_logs = 0
+    most_spans = MOST_SPANS
+    attributes: dict[str, Any] | None = None
+    owner: Any = None
 
+    # What is rare is an attribute of the class until it happens: one of these is made for each request.
     def __init__(self, root: Any = None) -> None:
         self.root = root
         self.spans: list[Any] = []
         self.logs: list[Any] = []
-        self.text = 0
-        self.dropped_spans = 0
-        self.dropped_logs = 0
-        self.most_spans = MOST_SPANS
-        self.attributes: dict[str, Any] | None = None
-        self.owner: Any = None
 
     def add_span(self, span: Any) -> None:
         """Take a span that ended."""
@@ -74,6 +64,6 @@ class LocalTrace:
     def close(self) -> None:
         """Forget everything and take nothing more: a thread may live on in the context of a request."""
         self.most_spans = 0
-        self.spans = []
-        self.logs = []
+        self.spans.clear()
+        self.logs.clear()
         self.root = self.owner = None

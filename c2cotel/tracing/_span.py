@@ -30,9 +30,7 @@ class Span(SdkSpan):
     """The SDK's span as far as anybody can see; made by `Tracer.start_span` alone, which fills its slots.
 
     No lock: each call does one thing that the interpreter does not interrupt, and `end` takes `_open` away first.
-
-    Attributes:
-        local: What takes it and its children once they ended; None where nobody collects them.
+    `local` takes it and its children once they ended; it is None where nobody collects them.
     """
 
     __slots__ = (
@@ -213,8 +211,6 @@ class Span(SdkSpan):
             if self._set_status_on_exception:
                 self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {message_of(exc_val)}"))
         self.end()
-
-    # ---- what a reader sees
 
     def plain_parts(self) -> SpanParts | None:
         """What an encoder needs of an ended span that has nothing rare; None for any other."""

@@ -1,47 +1,57 @@
-"""A shop with the flight recorder, for gunicorn: it sells, is slow and fails as it is asked to."""
+"""An application with a flight recorder, for gunicorn: ``/hello``, ``/fail``, ``/slow``, ``/fork`` and ``/die``."""
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import time
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import StaticPool
+from pyramid.response import Response
 
 import c2cotel
-from c2cotel import stats
 
-_logger = logging.getLogger("shop.orders")
+_log = logging.getLogger("app")
+_log.setLevel(logging.INFO)
+
+
+def _hello(_: Request) -> Any:
+    return {"pid": os.getpid()}
+
+
+def _fail(request: Request) -> Any:
+    _log.warning("x" * int(str(request.params.get("log", "10"))))
+    raise ValueError(f"failure {request.params['n']}")
+
+
+def _slow(request: Request) -> Any:
+    _log.info("slow %s", request.params["n"])
+    time.sleep(float(str(request.params.get("seconds", "0.1"))))
+    return {"pid": os.getpid()}
+
+
+def _fork(_: Request) -> Any:
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return {"pid": os.getpid()}
+
+
+def _die(_: Request) -> Response:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return Response("")
 
 
 def application() -> Any:
-    """``/order`` fails after many statements, as a table is missing, ``/wait?s=`` takes a while, ``/book`` is quick."""
-    logging.basicConfig(level=logging.INFO)
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-    with Configurator() as config:
+    """The WSGI application."""
+    with Configurator(settings={}) as config:
         c2cotel.setup(config)
-
-        def order(_: Request) -> Any:
-            with engine.connect() as connection:
-                connection.execute(text("CREATE TABLE IF NOT EXISTS invoices (number integer UNIQUE)"))
-                with stats.timer_context(["orders", "price"]):
-                    for n in range(12):
-                        connection.execute(text("SELECT 1 FROM invoices WHERE number = :n"), {"n": n})
-                _logger.info("order of %d lines priced", 12)
-                connection.execute(text("INSERT INTO orders VALUES (1)"))
-
-        def wait(request: Request) -> Any:
-            _logger.warning("a report begins")
-            time.sleep(float(str(request.params["s"])))
-            return {}
-
-        def book(_: Request) -> Any:
-            return {}
-
-        for view in (order, wait, book):
-            config.add_route(view.__name__, f"/{view.__name__}")
-            config.add_view(view, route_name=view.__name__, renderer="json")
+        for view in (_hello, _fail, _slow, _fork, _die):
+            name = view.__name__.removeprefix("_")
+            config.add_route(name, f"/{name}")
+            config.add_view(view, route_name=name, renderer="json")
     return config.make_wsgi_app()

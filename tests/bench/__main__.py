@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.bench.db import prepare
-from tests.bench.hello import VARIANTS
+from tests.bench.hello import RECORDER_VARIANTS, VARIANTS
 from tests.servers.databases import Valkey, postgres_pair
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +81,18 @@ def hello(env: dict[str, str]) -> None:
     _ratio("c2cotel statsd / one UDP send", statsd / added["one UDP send"], 0.75)
     _ratio("c2cotel statsd / OpenTelemetry metrics", statsd / added["OpenTelemetry metrics"], 0.1)
     _ratio("c2cotel with traces / OpenTelemetry with traces", _traces(added), 0.2)
+
+
+def recorder(env: dict[str, str]) -> None:
+    """What the flight recorder adds to a request."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**env, "BENCH_FOLDER": folder}
+        added = _added("tests.bench.hello", "a bare Pyramid hello", list(RECORDER_VARIANTS), env, REQUESTS)
+    alone = added["c2cotel recorder alone"]
+    with_traces = added["c2cotel traces + metrics + recorder"] - added["c2cotel traces + metrics"]
+    _ratio("µs of the recorder alone", alone, 22)
+    _ratio("µs of the recorder beside OTLP", with_traces, 3)
+    _ratio("µs of a kept request", added["c2cotel recorder, each request kept"] - alone, 150)
 
 
 def db(env: dict[str, str]) -> None:
@@ -230,6 +242,7 @@ def main() -> None:
     )
     parts = {
         "hello": hello,
+        "recorder": recorder,
         "db": db,
         "timers": timers,
         "spans": spans,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from io import BytesIO
@@ -109,6 +110,31 @@ def _c2cotel_statsd(config: Configurator) -> Flush:
     return _c2cotel(config)
 
 
+def _recorder(config: Configurator) -> Flush:
+    os.environ["OTEL_TRACES_EXPORTER"] = os.environ["OTEL_METRICS_EXPORTER"] = "none"
+    del os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    return _otlp_recorder(config)
+
+
+def _otlp_recorder(config: Configurator) -> Flush:
+    os.environ["C2C_FLIGHT_RECORDER"] = "1"
+    os.environ["C2C_STATE_DIR"] = tempfile.mkdtemp(dir=os.environ.get("BENCH_FOLDER"))
+    return _c2cotel_otlp(config)
+
+
+def _kept(config: Configurator) -> Flush:
+    os.environ["C2C_SLOW"] = "0"
+    return _recorder(config)
+
+
+RECORDER_VARIANTS = {
+    "bare": _nothing,
+    "c2cotel recorder alone": _recorder,
+    "c2cotel recorder, each request kept": _kept,
+    "c2cotel traces + metrics": _c2cotel_otlp,
+    "c2cotel traces + metrics + recorder": _otlp_recorder,
+}
+
 VARIANTS: dict[str, Callable[[Configurator], Flush]] = {
     "bare": _nothing,
     "one UDP send": _one_udp_send,
@@ -179,4 +205,4 @@ def serve(variant: Callable[[Configurator], Flush], add_view: Callable[[Configur
 
 
 if __name__ == "__main__":
-    serve(VARIANTS[sys.argv[1]])
+    serve({**VARIANTS, **RECORDER_VARIANTS}[sys.argv[1]])

@@ -21,7 +21,7 @@ ENV = {"C2C_BASE_PATH": "/c2c", "C2C_SECRET": "secret", "C2C_FLIGHT_RECORDER": "
 @pytest.fixture
 def server(gunicorn: Callable[..., Gunicorn]) -> Gunicorn:
     """Two workers that have sold, failed and been slow."""
-    server = gunicorn("tests.apps.recorded:application()", env={**ENV, "OTEL_SERVICE_NAME": "bookshop"}, workers=2)
+    server = gunicorn("tests.apps.shop:application()", env={**ENV, "OTEL_SERVICE_NAME": "bookshop"}, workers=2)
     for path in ("/book", "/wait?s=0.3", "/order", "/order", "/book"):
         assert get(server.url + path) is not None
     wait_until(lambda: kept(server, "failed") == 2 and kept(server, "slow") == 1, "the requests are kept")

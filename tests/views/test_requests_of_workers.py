@@ -25,7 +25,7 @@ from tests.servers.local import wait_until
 
 pytestmark = pytest.mark.server
 
-APPLICATION = "tests.apps.recorded:application()"
+APPLICATION = "tests.apps.shop:application()"
 ENV = {"C2C_BASE_PATH": "/c2c", "C2C_SECRET": "secret", "C2C_FLIGHT_RECORDER": "1"}
 
 

@@ -23,7 +23,7 @@ class Entry:
         local: Its spans and log records.
         environ: What is needed of its WSGI environ: verb, path, query.
         start: Wall clock, nanoseconds since the epoch.
-        thread: Name of its thread.
+        thread: Name of its thread; empty until somebody asks.
         thread_id: As `threading.get_ident` gives it.
         slot: Its place among the running requests; -1 if there was none left.
         route: Name of the route; empty as long as none matched.
@@ -40,29 +40,22 @@ class Entry:
         stacks: Stacks that were seen while it ran.
     """
 
-    __slots__ = (
-        "calls",
-        "environ",
-        "error",
-        "failed",
-        "id",
-        "kept",
-        "local",
-        "queue",
-        "reason",
-        "render",
-        "route",
-        "scope",
-        "seconds",
-        "slot",
-        "stacks",
-        "start",
-        "status",
-        "thread",
-        "thread_id",
-        "trace_id",
-    )
+    thread = ""
+    slot = -1
+    scope: Any = None
+    route = ""
+    status: int | None = None
+    seconds = 0.0
+    queue: float | None = None
+    calls: Mapping[str, tuple[int, float]] | None = None
+    render: Sequence[float] = ()
+    error: Mapping[str, str] | None = None
+    failed = False
+    reason: str | None = None
+    kept: tuple[str, ...] = ()
+    stacks: Sequence[Any] = ()
 
+    # What is rare or comes later is an attribute of the class until then: one of these is made for each request.
     def __init__(
         self,
         id: str,  # noqa: A002
@@ -70,7 +63,6 @@ class Entry:
         local: LocalTrace,
         environ: tuple[str, str, str],
         start: int,
-        thread: str,
         thread_id: int,
     ) -> None:
         self.id = id
@@ -78,21 +70,7 @@ class Entry:
         self.local = local
         self.environ = environ
         self.start = start
-        self.thread = thread
         self.thread_id = thread_id
-        self.scope: Any = None
-        self.slot = -1
-        self.route = ""
-        self.status: int | None = None
-        self.seconds = 0.0
-        self.queue: float | None = None
-        self.calls: Mapping[str, tuple[int, float]] | None = None
-        self.render: Sequence[float] = ()
-        self.error: Mapping[str, str] | None = None
-        self.failed = False
-        self.reason: str | None = None
-        self.kept: tuple[str, ...] = ()
-        self.stacks: Sequence[Any] = ()
 
 
 def local_now() -> LocalTrace | None:

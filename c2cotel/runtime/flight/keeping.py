@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from time import monotonic
 
 from c2cotel.config.parsers import Slow
 from c2cotel.delivery.guard import Guard
 from c2cotel.host.records import Record
+from c2cotel.otel.http import OTHER_VERB, VERBS
 from c2cotel.runtime.flight.entry import Entry
 from c2cotel.runtime.flight.making import RecordMaker
 
@@ -20,7 +23,13 @@ _RECENT_A_TICK = 50
 """Requests that are written at a tick for being recent alone: on a busy service each would be another one."""
 
 _MOST_RECENT = 400
-"""Requests that wait to be written for being recent alone."""
+"""The same of the last tick."""
+
+_WAITING_AGAIN = 2
+"""Requests of a route that wait for another tick when there were too many."""
+
+_MOST_RECENT_TEXT = 1024 * 1024
+"""Characters of log records of requests that wait; those of further ones are counted alone."""
 
 _LATE = 30.0
 """Seconds after its end for which a kept request gets spans and log records of threads that go on."""
@@ -70,6 +79,9 @@ class Keeper:
     def reset(self) -> None:
         """Forget every request."""
         self._recent: dict[tuple[str, str], deque[Entry]] = {}
+        self._recent_text = 0
+        self._written: dict[tuple[str, str], int] = {}
+        self._ticks = 0
         self._late: deque[_Late] = deque()
         self._late_text = 0
 
@@ -101,39 +113,42 @@ class Keeper:
                 batch, text = [], 0
         yield batch + [record for late in self._grown() for record in self._made(late.entry, late.kept, again=True)]
 
-    def _kept(self, entries: Iterable[Entry], *, last: bool) -> Iterator[tuple[Entry, tuple[str, ...]]]:
-        for entry in entries:
-            reasons = self.reasons(entry)
-            if reasons:
-                yield entry, reasons
-            else:
-                self._add_recent(entry)
-        left = _MOST_RECENT if last else _RECENT_A_TICK
-        for group in sorted(self._recent, key=lambda group: len(self._recent[group])):
-            if left <= 0:
-                break
-            waiting = self._recent.pop(group)
-            left -= len(waiting)
-            for entry in waiting:
-                yield entry, ("recent",)
-        self._make_room()
-
-    def _add_recent(self, entry: Entry) -> None:
-        group = entry.environ[0], entry.route
+    def add_recent(self, entry: Entry) -> None:
+        """Let a request wait that is kept only if it stays among the last ones of its route; any thread may call it."""
+        verb = entry.environ[0]
+        group = verb if verb in VERBS else OTHER_VERB, entry.route
         waiting = self._recent.get(group)
         if waiting is None:
-            waiting = self._recent[group] = deque()
-        if len(waiting) == _LAST_OF_A_ROUTE:
-            waiting.popleft().local.close()
+            waiting = self._recent.setdefault(group, deque())
+        if text := entry.local.text:
+            self._recent_text += text
+            if self._recent_text > _MOST_RECENT_TEXT:
+                entry.local.drop_logs()
         waiting.append(entry)
+        if len(waiting) > _LAST_OF_A_ROUTE:
+            with suppress(IndexError):  # the worker took them
+                waiting.popleft().local.close()
 
-    def _make_room(self) -> None:
-        excess = sum(map(len, self._recent.values())) - _MOST_RECENT
-        while excess > 0:
-            group = max(self._recent, key=lambda group: len(self._recent[group]))
-            for entry in self._recent.pop(group):
-                entry.local.close()
-                excess -= 1
+    def _kept(self, entries: Iterable[Entry], *, last: bool) -> Iterator[tuple[Entry, tuple[str, ...]]]:
+        for entry in entries:
+            yield entry, self.reasons(entry)
+        left = _MOST_RECENT if last else _RECENT_A_TICK
+        self._ticks += 1
+        self._recent_text = 0
+        groups = [(self._written.get(group, 0), group) for group, waiting in list(self._recent.items()) if waiting]
+        groups.sort()
+        names = {thread.ident: thread.name for thread in threading.enumerate()} if groups else {}
+        for _, group in groups:
+            waiting = self._recent[group]
+            if left <= 0:  # those that wait longest come first the next time
+                while len(waiting) > _WAITING_AGAIN:
+                    waiting.popleft().local.close()
+                continue
+            self._written[group] = self._ticks
+            for entry in _taken(waiting):
+                left -= 1
+                entry.thread = names.get(entry.thread_id, "")
+                yield entry, ("recent",)
 
     def _made(self, entry: Entry, kept: tuple[str, ...], *, again: bool = False) -> list[Record]:
         records: list[Record] = []
@@ -164,6 +179,14 @@ class Keeper:
     def _forget(self, late: _Late) -> None:
         self._late_text -= late.text
         late.entry.local.close()
+
+
+def _taken(waiting: deque[Entry]) -> Iterator[Entry]:
+    for _ in range(len(waiting)):
+        try:
+            yield waiting.popleft()
+        except IndexError:  # a request made room for itself meanwhile
+            return
 
 
 def _size(entry: Entry) -> tuple[int, int]:

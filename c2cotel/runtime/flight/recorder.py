@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
+from threading import get_ident
 from time import time_ns
 from typing import Any
 
@@ -34,8 +35,8 @@ _INTERVAL = 0.5
 _MANY = 1000
 """Requests that wait for a decision, from which on the recorder does not wait for its next tick."""
 
-_TOO_MANY = 4000
-"""Requests that wait, from which on quick ones are not kept for being recent."""
+_TOO_MANY = 5000
+"""Requests that may wait; further ones are counted alone."""
 
 _MUCH_TEXT = 3 * 1024 * 1024
 """Characters of waiting log records, from which on those of further requests are counted alone."""
@@ -139,21 +140,14 @@ class FlightRecorder:
             start = time_ns()
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         method = environ["REQUEST_METHOD"]
-        thread = threading.current_thread()
-        entry = Entry(
-            request_id,
-            traceparent[3:35],
-            local,
-            (method, path, environ.get("QUERY_STRING", "")),
-            start,
-            thread.name,
-            thread.ident or 0,
-        )
+        thread = get_ident()
+        trace_id = traceparent[3:35]
+        entry = Entry(request_id, trace_id, local, (method, path, environ.get("QUERY_STRING", "")), start, thread)
         entry.scope = scope
         local.owner = entry
         environ[ENTRY] = entry
         shown = self._paths.get(path) or self._shown_path(path)
-        entry.slot = self._running.begin(entry.thread_id, start / 1e9, request_id, entry.trace_id, method, shown)
+        entry.slot = self._running.begin(thread, start / 1e9, request_id, trace_id, method, shown)
         self._active.add(entry)
         return entry
 
@@ -168,29 +162,41 @@ class FlightRecorder:
             failed: Whether an exception reached the server.
         """
         scope, entry.scope = entry.scope, None
-        entry.seconds = seconds
-        entry.status = int(status[:3])
-        entry.failed = failed or entry.status >= _FAILED
         request = scope.request
         if request is not None and (route := request.matched_route) is not None:
             entry.route = route.name
-        entry.queue = scope.queue
-        entry.calls = scope.calls
-        entry.render = scope.render_seconds
-        if error is not None and entry.local.root is None and entry.failed:
-            entry.error = error_noted(error)
+        entry.seconds = seconds
+        entry.status = code = int(status[:3])
+        if scope.queue is not None:
+            entry.queue = scope.queue
+        if scope.calls is not None:
+            entry.calls = scope.calls
+        if scope.render_seconds:
+            entry.render = scope.render_seconds
         self._active.discard(entry)
         if self._running is not None:
             self._running.end(entry.slot)
-        local = entry.local
+        if failed or code >= _FAILED:
+            entry.failed = True
+            if error is not None and entry.local.root is None:
+                entry.error = error_noted(error)
+        elif not self._keeper.reasons(entry):
+            self._keeper.add_recent(entry)
+            return
+        self._wait(entry)
+
+    def _wait(self, entry: Entry) -> None:
+        """Let a request that is kept wait for the worker."""
+        entry.thread = threading.current_thread().name
         waiting = len(self._ended)
+        local = entry.local
         if local.text:
             self._text += local.text
             if self._text > _MUCH_TEXT:
                 local.drop_logs()
         if waiting >= _MANY or self._text > _MUCH_TEXT // 4:
             self.worker.wake()
-            if waiting >= _TOO_MANY and (waiting >= 2 * _TOO_MANY or not self._keeper.reasons(entry)):
+            if waiting >= _TOO_MANY:
                 self.lost += 1
                 local.close()
                 return
