@@ -10,7 +10,7 @@ import hmac
 from typing import Any
 
 from c2cotel.config.declare import Settings, setting
-from c2cotel.config.settings import ApplicationSettings, StatsdSettings, start_level
+from c2cotel.config.settings import ApplicationSettings, FlightRecorderSettings, StatsdSettings, start_level
 from c2cotel.delivery.forks import ForkAware, forks
 from c2cotel.delivery.once import Once
 from c2cotel.errors import SettingsError
@@ -26,6 +26,7 @@ from c2cotel.tracing.child import child as child_span
 __all__ = [
     "KEPT",
     "ApplicationSettings",
+    "FlightRecorderSettings",
     "ForkAware",
     "Observation",
     "Once",

@@ -155,6 +155,12 @@ def test_while_it_is_off_the_page_says_how_to_turn_it_on() -> None:
         assert app.http.get(path, headers=key, status=404).json["message"] == OFF
 
 
+def test_without_a_secret_they_are_absent_and_a_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    app = Application({**INI, "c2c.secret": ""})
+    app.http.get("/c2c/requests", status=404)
+    assert "C2C_SECRET is not set: /requests, /requests.json" in caplog.text
+
+
 def test_filters(recorded: Recorded) -> None:
     recorded.keep(
         a_record(1, kept=("failed",), status=500, path="/api/orders", route="orders"),

@@ -9,7 +9,15 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 
-from c2cotel.plugin import KEPT, ApplicationSettings, Settings, Telemetry, flight_search, telemetry_of
+from c2cotel.plugin import (
+    KEPT,
+    ApplicationSettings,
+    FlightRecorderSettings,
+    Settings,
+    Telemetry,
+    flight_search,
+    telemetry_of,
+)
 from c2cotel_views._formats import Texts
 from c2cotel_views._frame import framed
 from c2cotel_views._json import refusal
@@ -161,9 +169,10 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
 
 
 def _enabled(settings: Settings) -> bool:
-    """Whether there is a place for it and somebody who may see it."""
+    """Whether there is a place for it, and somebody who may see it or will be missed."""
     application = settings.section(ApplicationSettings)
-    return bool(application.base_path and application.secret)
+    recorder = settings.section(FlightRecorderSettings)
+    return bool(application.base_path and (application.secret or recorder.enabled))
 
 
 def _recorder(request: Request) -> Any:
