@@ -10,19 +10,23 @@ import hmac
 from typing import Any
 
 from c2cotel.config.declare import Settings, setting
-from c2cotel.config.settings import ApplicationSettings, StatsdSettings, start_level
+from c2cotel.config.settings import ApplicationSettings, FlightRecorderSettings, StatsdSettings, start_level
 from c2cotel.delivery.forks import ForkAware, forks
 from c2cotel.delivery.once import Once
 from c2cotel.errors import SettingsError
+from c2cotel.host.records import KEPT
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
+from c2cotel.runtime.flight import search as flight_search
 from c2cotel.runtime.request_scope import defer
 from c2cotel.runtime.telemetry import Telemetry
 from c2cotel.state import of as process_state
 from c2cotel.tracing.child import child as child_span
 
 __all__ = [
+    "KEPT",
     "ApplicationSettings",
+    "FlightRecorderSettings",
     "ForkAware",
     "Observation",
     "Once",
@@ -32,6 +36,7 @@ __all__ = [
     "Telemetry",
     "child_span",
     "defer",
+    "flight_search",
     "forks",
     "has_secret",
     "merge_totals",

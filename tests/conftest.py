@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from tests.servers.local import close_telemetry, environment, is_setting
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.servers.browser"]
 
 settings.register_profile("few", max_examples=20)  # on the other Python versions
 

@@ -71,6 +71,11 @@ class StateFolder:
         self._complaints = Once()
         self._usable: bool | None = None
 
+    @property
+    def service(self) -> str:
+        """Name of the service, as far as a file's name can hold it."""
+        return self.path.name.rpartition("-")[0]
+
     def usable(self) -> bool:
         """Whether the folder is there and ours; made if it is not there yet."""
         if self._usable and self.path.is_dir():

@@ -140,13 +140,13 @@ class Store:
         entries = [orjson.loads(entry) for _, _, entry in rows[:limit]]
         return entries, f"{rows[limit - 1][0]}-{rows[limit - 1][1]}" if len(rows) > limit else None
 
-    def get(self, id: str) -> list[Record]:  # noqa: A002
+    def get(self, id: str, limit: int = _MOST) -> list[Record]:  # noqa: A002
         """The records with a request id or a trace id, the newest first: several attempts or processes may have it."""
         key = normal_id(id) or _NO_ID
         rows = self._rows(
             "SELECT data FROM requests JOIN bodies USING (key) WHERE id = ? OR trace = ? "
             "ORDER BY at DESC, requests.key DESC LIMIT ?",
-            (key, key, _MOST),
+            (key, key, limit),
         )
         records = []
         for (data,) in rows:

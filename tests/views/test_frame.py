@@ -365,6 +365,10 @@ def test_the_names_of_the_routes_are_those_of_2018() -> None:
     assert found == {
         "": "c2c_index",
         "/": "c2c_index_slash",
+        "/requests": "c2c_requests",
+        "/requests.json": "c2c_requests_json",
+        "/requests/{id:.+}.json": "c2c_request_json",
+        "/requests/{id:.+}": "c2c_request",
         "/health_check": "c2c_health_check",
         "/live": "c2c_live",
         "/ready": "c2c_ready",

@@ -15,6 +15,7 @@ from c2cotel_views import (
     logging_level,
     profiler,
     renderers,
+    requests,
     sql_profiler,
     stats,
     versions,
@@ -25,6 +26,7 @@ from c2cotel_views._view import SERVED, View
 
 VIEWS = (
     *index.VIEWS,
+    *requests.VIEWS,
     *health.VIEWS,
     View(
         path="/versions.json",

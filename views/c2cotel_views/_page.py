@@ -30,7 +30,9 @@ def page(name: str, **values: Any) -> Response:
         values: what the template names.
     """
     nonce = secrets.token_urlsafe(16)
-    response = Response(_templates.get_template(name).render(values, nonce=nonce), content_type="text/html")
+    text = _templates.get_template(name).render(values, nonce=nonce)
+    # A text of an application may have lone surrogates, which UTF-8 cannot hold.
+    response = Response(text.encode("utf-8", "replace"), content_type="text/html", charset="utf-8")
     response.headers["Content-Security-Policy"] = _POLICY.format(nonce)
     # The secret may stand in the address.
     response.headers["Referrer-Policy"] = "no-referrer"

@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, Generic, TypeVar
 
 from pyramid.httpexceptions import HTTPBadRequest
@@ -42,7 +43,8 @@ class Parameter(Generic[T]):
         doc: what it means, in one sentence.
         parse: text to value; raises `ValueError` whose message completes "expected ...".
         default: its value when it is missing or empty, as a form sends a field that nobody filled in.
-        kind: the form field: ``flag``, ``number``, ``seconds``, ``text`` or ``choice``.
+        kind: the form field: ``flag``, ``number``, ``seconds``, ``milliseconds``, ``moment``, ``text`` or
+            ``choice``.
         choices: what a `choice` may be.
         least: smallest number.
         most: greatest number, or most characters of a text.
@@ -106,6 +108,34 @@ def seconds(name: str, doc: str, default: T, *, most: float) -> Parameter[float 
         raise ValueError(f"seconds from 0 to {most:g}, such as 0.5")
 
     return Parameter(name, doc, parse, default, "seconds", least=0, most=most)
+
+
+def milliseconds(name: str, doc: str, default: T, *, most: float = 1e9) -> Parameter[float | T]:
+    """A number of milliseconds, 0 included."""
+
+    def parse(text: str) -> float:
+        if _DECIMAL.fullmatch(text) and math.isfinite(number := float(text)) and number <= most:
+            return number
+        raise ValueError(f"milliseconds from 0 to {most:g}, such as 250")
+
+    return Parameter(name, doc, parse, default, "milliseconds", least=0, most=most)
+
+
+def moment(name: str, doc: str, default: T) -> Parameter[float | T]:
+    """A time, as seconds since the epoch; without an offset it is UTC."""
+
+    def parse(text: str) -> float:
+        if _DECIMAL.fullmatch(text) and math.isfinite(number := float(text)):
+            return number
+        # A plus sign in an address is a blank.
+        written = text.replace("Z", "+00:00").replace(" ", "+" if "T" in text else " ")
+        try:
+            time = datetime.fromisoformat(written)
+            return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
+        except (ValueError, OverflowError):
+            raise ValueError("a time as in 2026-01-31T14:30:00Z, or seconds since 1970") from None
+
+    return Parameter(name, doc, parse, default, "moment")
 
 
 def text(name: str, doc: str, default: T, *, most: int = 1000) -> Parameter[str | T]:

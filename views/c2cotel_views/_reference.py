@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from c2cotel_views._parameters import Parameter
@@ -34,24 +34,22 @@ def _entry(row: View) -> list[str]:
     if row.parameters:
         lines += ["| parameter | takes | default | meaning |", "|---|---|---|---|"]
         lines += [
-            f"| `{each.name}` | {_takes(each)} | {_default(each.default)} | {each.doc} |" for each in row.parameters
+            f"| `{each.name}` | {_TAKES[each.kind](each)} | {_default(each.default)} | {each.doc} |"
+            for each in row.parameters
         ]
         lines.append("")
     return lines
 
 
-def _takes(parameter: Parameter[Any]) -> str:
-    match parameter.kind:
-        case "flag":
-            return "`1` or `0`"
-        case "number":
-            return f"a whole number, {parameter.least} to {parameter.most}"
-        case "seconds":
-            return f"seconds, up to {parameter.most:g}"
-        case "choice":
-            return ", ".join(f"`{each}`" for each in parameter.choices)
-        case _:
-            return "text"
+_TAKES: dict[str, Callable[[Parameter[Any]], str]] = {
+    "flag": lambda _: "`1` or `0`",
+    "number": lambda each: f"a whole number, {each.least} to {each.most}",
+    "seconds": lambda each: f"seconds, up to {each.most:g}",
+    "milliseconds": lambda each: f"milliseconds, up to {each.most:g}",
+    "moment": lambda _: "a time as `2026-01-31T14:30:00Z`, or seconds since 1970",
+    "choice": lambda each: ", ".join(f"`{choice}`" for choice in each.choices),
+    "text": lambda _: "text",
+}
 
 
 def _default(value: Any) -> str:

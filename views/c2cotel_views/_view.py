@@ -46,6 +46,7 @@ class View:
         at: the path from the application's root, for a view that is not below the base path; `path` is then what the
             documentation shows.
         page: whether a browser gets a page of its own, which the index links to instead of showing a form.
+        navigation: What the navigation of our pages calls it; without that, it is not listed there.
         channels: Broadcast channels that the view needs served in every process, with their handlers.
         install: What the view needs beside that; returns what takes it out again.
     """
@@ -62,6 +63,7 @@ class View:
     old_secret: Callable[[ApplicationSettings], str | None] = _none
     at: Callable[[Settings], str] | None = None
     page: bool = False
+    navigation: str = ""
     channels: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     install: Callable[[Telemetry], Callable[[], None]] | None = None
 

@@ -12,14 +12,14 @@ from typing import Any
 from pyramid.config import PHASE3_CONFIG, Configurator
 from pyramid.config.predicates import DEFAULT_PHASH
 from pyramid.httpexceptions import default_exceptionresponse_view
-from pyramid.interfaces import IExceptionResponse, ITweens
+from pyramid.interfaces import IExceptionResponse, IRoutesMapper, ITweens
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.tweens import INGRESS, excview_tween_factory
 from webob.exc import WSGIHTTPException
 
 from c2cotel import redaction
-from c2cotel.plugin import ApplicationSettings, defer, settings_of
+from c2cotel.plugin import ApplicationSettings, defer, settings_of, telemetry_of
 from c2cotel_views import _cors
 from c2cotel_views._auth import secret_came
 from c2cotel_views._error_kinds import Kind, in_one_line, kind_of, stack_trace, text_of
@@ -34,6 +34,8 @@ _FIRST_SERVER_ERROR = 500
 _UNEXPECTED = "Internal Server Error"
 """What others than those with the secret are told of an exception that nobody expected."""
 _UNCACHEABLE = "max-age=0, must-revalidate, no-cache, no-store"
+RECORD_ROUTE = "c2c_request"
+"""The route of a request's page."""
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "etag"})
 
 
@@ -95,6 +97,8 @@ def error_view(error: Any, request: Request) -> Response:
     body: dict[str, Any] = {"message": message, "status": kind.status}
     if (request_id := getattr(request, "c2c_request_id", None)) is not None:
         body["request_id"] = request_id
+        if (address := _record_address(request, request_id)) is not None:
+            body["record"] = address
     if all_of_it and not (kind.is_http and kind.status < _FIRST_SERVER_ERROR and _is_ours(request)):
         body["stacktrace"] = stack_trace(error, values=True)
     response = answer(body)
@@ -106,6 +110,15 @@ def error_view(error: Any, request: Request) -> Response:
         response.headers["Cache-Control"] = _UNCACHEABLE
     _cors.allow(request, response)
     return response
+
+
+def _record_address(request: Any, request_id: str) -> str | None:
+    """Where the flight recorder shows a request, for those with the secret; None while nothing is recorded."""
+    if telemetry_of(request.registry).flight is None or not secret_came(request, form=False):
+        return None
+    if request.registry.getUtility(IRoutesMapper).get_route(RECORD_ROUTE) is None:
+        return None
+    return str(request.route_path(RECORD_ROUTE, id=request_id))
 
 
 def _is_ours(request: Any) -> bool:

@@ -66,7 +66,7 @@ def _has_base_path(settings: Settings) -> bool:
     return bool(settings.section(ApplicationSettings).base_path)
 
 
-def _row(path: str, route: str) -> View:
+def _row(path: str, route: str, navigation: str = "") -> View:
     return View(
         path=path,
         route=route,
@@ -75,7 +75,8 @@ def _row(path: str, route: str) -> View:
         doc="A page (HTML) that lists what is served, with forms and the health; present if `C2C_BASE_PATH` is set.",
         parameters=(LOG_OUT,),
         changes_state=_posts,
+        navigation=navigation,
     )
 
 
-VIEWS = (_row("", "c2c_index"), _row("/", "c2c_index_slash"))
+VIEWS = (_row("", "c2c_index"), _row("/", "c2c_index_slash", "Overview"))

@@ -1,0 +1,282 @@
+"""The flight recorder's pages: the requests of all processes, and each of them with all that happened in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.request import Request
+from pyramid.response import Response
+
+from c2cotel.plugin import (
+    KEPT,
+    ApplicationSettings,
+    FlightRecorderSettings,
+    Settings,
+    Telemetry,
+    flight_search,
+    telemetry_of,
+)
+from c2cotel_views._formats import Texts
+from c2cotel_views._frame import framed
+from c2cotel_views._json import refusal
+from c2cotel_views._parameters import Parameter, choice, milliseconds, moment, number, text
+from c2cotel_views._summaries import because, error_of, in_a_list, stack_of
+from c2cotel_views._view import View
+from c2cotel_views._waterfall import log_lines, repeated, waterfall
+
+_LIST, _RECORD, _RECORD_JSON = "c2c_requests", "c2c_request", "c2c_request_json"
+_OFF = "The flight recorder is off: set C2C_FLIGHT_RECORDER=1 and start the application again to keep requests"
+_SHOWN = 20
+"""Requests in each section of the page without filters."""
+
+_LONGEST_ID = 200
+_SECTIONS = (("running", "Running"), ("failed", "Failed"), ("slow", "Slow"), (None, "Recent"))
+
+
+def _status(text: str) -> int:
+    digits = text[:1] if text[1:].lower() == "xx" else text
+    if digits.isascii() and digits.isdigit() and len(digits) in {1, 3} and text[:1] in "12345":
+        return int(digits)
+    raise ValueError("an HTTP status such as 404, or a class of them such as 5xx")
+
+
+def _cursor(text: str) -> str:
+    flight_search.position_of(text)
+    return text
+
+
+STATE = choice("state", "Only requests that run, or that are kept for this reason.", None, "running", *KEPT)
+ROUTE = text("route", "Only requests of the route with this name.", None)
+STATUS: Parameter[int | None] = Parameter("status", "Only this HTTP status, or a class such as `5xx`.", _status, None)
+MIN_MS = milliseconds("min_ms", "Only requests that took so long.", None)
+SINCE = moment("since", "Only requests that started then or later.", None)
+UNTIL = moment("until", "Only requests that started then or earlier.", None)
+Q = text("q", "A request id or trace id, or its begin (8 characters or more), or a part of path or error.", None)
+LIMIT = number("limit", "How many requests are given at most.", 100, least=1, most=1000)
+CURSOR: Parameter[str | None] = Parameter("cursor", "`next` of the answer before, to go on.", _cursor, None)
+ATTEMPT = text("attempt", "Which one of several requests with the id: the process id and the start.", None)
+FILTERS: tuple[Parameter[Any], ...] = (STATE, ROUTE, STATUS, MIN_MS, SINCE, UNTIL, Q, LIMIT, CURSOR)
+
+
+def list_as_json(request: Request) -> dict[str, Any]:
+    """The requests that match."""
+    answer = flight_search.find(_recorder(request), _filters(request), _asking(request))
+    for entry in answer["requests"]:
+        entry.pop("doing", None)
+    return answer
+
+
+def record_as_json(request: Request) -> dict[str, Any]:
+    """The whole record of a request."""
+    id = _id(request)  # noqa: A001
+    record = _chosen(request, flight_search.get(_recorder(request), id))
+    if record is None:
+        raise refusal(HTTPNotFound, f"No request with the id {id[:_LONGEST_ID]!r} runs or is kept")
+    return record
+
+
+def list_page(request: Request) -> Response:
+    """The requests that match, or without filters those that run, that failed, that were slow and the newest."""
+    flight = telemetry_of(request.registry).flight
+    if flight is None:
+        return framed(request, "requests_off.html", _LIST, title="Requests", message=_OFF)
+    filters = _filters(request)
+    if filters.q is not None and filters.cursor is None:
+        searched = filters.q.strip()
+        matching = flight_search.find(flight, flight_search.Filters(q=searched, limit=50), _asking(request))["requests"]
+        if any(flight_search.has_id(entry, searched) for entry in matching):
+            return HTTPSeeOther(request.route_path(_RECORD, id=searched))
+    unfiltered = filters == flight_search.Filters(limit=filters.limit)
+    if unfiltered:
+        limit = min(filters.limit, _SHOWN)
+        searches = [flight_search.Filters(state=state, limit=limit) for state, _ in _SECTIONS]
+        titles = [title for _, title in _SECTIONS]
+    else:
+        searches, titles = [filters], ["Requests"]
+    answers = flight_search.find_several(flight, searches, _asking(request))
+    if unfiltered:  # they are on top of the page
+        answers[-1]["requests"] = [each for each in answers[-1]["requests"] if each["state"] != "running"]
+    return framed(
+        request,
+        "requests.html",
+        _LIST,
+        title="Requests",
+        sections=[
+            {"title": title, "state": each.state, **answer, "more": _more(request, each, answer["next"], unfiltered)}
+            for title, each, answer in zip(titles, searches, answers, strict=True)
+        ],
+        processes=answers[0]["processes"],
+        silent=[each for each in answers[0]["processes"] if each["silent"]],
+        given={each.name: request.GET.get(each.name, "") for each in FILTERS},
+        states=("running", *KEPT),
+        filtered=not unfiltered,
+        refreshes=filters.cursor is None,
+        **_for_rows(request),
+    )
+
+
+def record_page(request: Request) -> Response:
+    """A request with all that happened in it."""
+    id = _id(request)  # noqa: A001
+    flight = telemetry_of(request.registry).flight
+    records = [] if flight is None else flight_search.get(flight, id)
+    record = _chosen(request, records)
+    if record is None:
+        name, title, message = "no_request.html", "No such request", id[:_LONGEST_ID]
+        if flight is None:
+            name, title, message = "requests_off.html", "Requests", _OFF
+        response = framed(request, name, _LIST, title=title, message=message)
+        response.status_int = 404
+        return response
+    texts = Texts()
+    values = {
+        "rows": waterfall(record, texts),
+        "repeated": repeated(record, texts),
+        "logs": log_lines(record, texts),
+        "error": error_of(record, texts),
+        "stacks": [texts.cut(stack_of(each), 30_000) for each in record["stacks"]],
+        "annotations": [(texts.line(name, 100), texts.cut(value)) for name, value in record["attributes"].items()],
+        "versions": texts.cut(", ".join(f"{name} {version}" for name, version in record["versions"].items())),
+        "reason": texts.cut(record["reason"]),
+    }
+    return framed(
+        request,
+        "request.html",
+        _LIST,
+        title=texts.line(f"{record['method']} {record['route'] or record['path']}", 100),
+        record=record,
+        address=texts.line(record["path"] + (f"?{record['query']}" if record["query"] else ""), 500),
+        why=because(record),
+        json_url=_url(request, record, _RECORD_JSON, several=len(records) > 1),
+        trace_url=request.route_path(_RECORD, id=record["trace_id"]) if record["trace_id"] else None,
+        requested=id,
+        others=[each for each in records if each is not record],
+        list_url=request.route_path(_LIST),
+        were_cut=texts.were_cut,
+        refreshes=record["state"] == "running",
+        **values,
+        **_for_rows(request, several=True),
+    )
+
+
+def install(telemetry: Telemetry) -> Callable[[], None]:
+    """Let this process answer the searches of others."""
+    if telemetry.flight is None:
+        return lambda: None
+    return flight_search.serve(telemetry.flight)
+
+
+def _enabled(settings: Settings) -> bool:
+    """Whether there is a place for it, and somebody who may see it or will be missed."""
+    application = settings.section(ApplicationSettings)
+    recorder = settings.section(FlightRecorderSettings)
+    return bool(application.base_path and (application.secret or recorder.enabled))
+
+
+def _recorder(request: Request) -> Any:
+    """The flight recorder.
+
+    Raises:
+        HTTPNotFound: It is off.
+    """
+    flight = telemetry_of(request.registry).flight
+    if flight is None:
+        raise refusal(HTTPNotFound, _OFF)
+    return flight
+
+
+def _id(request: Request) -> str:
+    return str((request.matchdict or {})["id"])
+
+
+def _asking(request: Request) -> str:
+    return str(getattr(request, "c2c_request_id", ""))
+
+
+def _filters(request: Request) -> Any:
+    return flight_search.Filters(**{each.name: each(request) for each in FILTERS})
+
+
+def _chosen(request: Request, records: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The one of several records that is asked for, else the newest."""
+    wanted = ATTEMPT(request)
+    return next((each for each in records if wanted in {None, _attempt(each)}), None)
+
+
+def _attempt(entry: Mapping[str, Any]) -> str:
+    return f"{entry['pid']}-{entry['start']}"
+
+
+def _url(request: Request, entry: Mapping[str, Any], route: str, *, several: bool) -> str:
+    """The address of a request; where its id has several, of this one."""
+    id = entry["id"]  # noqa: A001
+    if entry["trace_id"] and (id.endswith(".json") or id.strip("./") != id or "//" in id or "/." in id):
+        id = entry["trace_id"]  # noqa: A001  # a browser would go elsewhere
+    return str(request.route_path(route, id=id, _query={"attempt": _attempt(entry)} if several else None))
+
+
+def _more(request: Request, filters: Any, cursor: str | None, unfiltered: bool) -> str | None:
+    """The address of the requests after those of a section."""
+    if cursor is None:
+        return None
+    given = {each.name: request.GET.get(each.name) for each in FILTERS}
+    if unfiltered:
+        given = {"state": filters.state}
+    query = {name: value for name, value in {**given, "cursor": cursor}.items() if value}
+    return str(request.route_path(_LIST, _query=query))
+
+
+def _for_rows(request: Request, *, several: bool = False) -> dict[str, Any]:
+    """What the rows of a table of requests need."""
+    texts = Texts()
+    return {
+        "url_of": lambda entry: _url(request, entry, _RECORD, several=several),
+        "why_of": lambda entry: texts.line(in_a_list(entry), 160),
+        "line": texts.line,
+    }
+
+
+VIEWS = (
+    View(
+        path="/requests",
+        route=_LIST,
+        enabled=_enabled,
+        view=list_page,
+        title="Requests",
+        doc="A page (HTML) of the requests that run, failed, were slow or came last, in all processes.",
+        parameters=FILTERS,
+        protected=True,
+        page=True,
+        navigation="Requests",
+        install=install,
+    ),
+    View(
+        path="/requests.json",
+        route="c2c_requests_json",
+        enabled=_enabled,
+        view=list_as_json,
+        doc="The same as JSON: `requests`, the cursor of the `next` ones, and the `processes` that were asked.",
+        parameters=FILTERS,
+        protected=True,
+    ),
+    View(
+        path="/requests/{id:.+}.json",
+        route=_RECORD_JSON,
+        enabled=_enabled,
+        view=record_as_json,
+        doc="The whole record of a request, by its request id or trace id.",
+        parameters=(ATTEMPT,),
+        protected=True,
+    ),
+    View(
+        path="/requests/{id:.+}",
+        route=_RECORD,
+        enabled=_enabled,
+        view=record_page,
+        doc="A page (HTML) of a request: its spans with SQL, its log records, its error, its attributes.",
+        parameters=(ATTEMPT,),
+        protected=True,
+    ),
+)
