@@ -134,6 +134,8 @@ def whole(record: Record) -> dict[str, Any]:
     for name in _NAMES:
         if name not in {"kept", "start"}:
             entry[name] = getattr(record, name)
+    if record.profile is None:
+        del entry["profile"]
     return entry
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -88,16 +90,42 @@ def _tell_of_aborted(telemetry: Telemetry) -> Callable[[], None]:
     original = Worker.handle_abort
     guard = Guard(_logger, "The requests of a worker that gunicorn ends could not be told")
 
-    def handle_abort(self: Worker, *arguments: Any) -> None:
+    def tell() -> None:
         if telemetry.flight is not None:
             with guard:
                 telemetry.flight.aborted("gunicorn's timeout")
+
+    def handle_abort(self: Worker, *arguments: Any) -> None:
+        tell()
         original(self, *arguments)
 
-    Worker.handle_abort = handle_abort  # type: ignore[method-assign, assignment]  # its hooks belong to the application
+    Worker.handle_abort = handle_abort  # type: ignore[method-assign, assignment]  # its hooks are the application's
+    registered = signal.getsignal(signal.SIGABRT)
+    # A worker that loads its application itself has registered the method as it was.
+    late = (
+        isinstance(getattr(registered, "__self__", None), Worker)
+        and threading.current_thread() is threading.main_thread()
+    )
+
+    def on_abort(*arguments: Any) -> None:
+        tell()
+        registered(*arguments)  # type: ignore[operator, misc]  # a method of the worker
+
+    if late:
+        signal.signal(signal.SIGABRT, on_abort)
 
     def undo() -> None:
         if Worker.handle_abort is handle_abort:
             Worker.handle_abort = original  # type: ignore[method-assign]
+        if (
+            late
+            and threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGABRT) is on_abort
+        ):
+            signal.signal(signal.SIGABRT, registered)
 
     return undo
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()

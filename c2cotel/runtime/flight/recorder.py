@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import get_ident
@@ -24,20 +23,12 @@ from c2cotel.runtime.flight.entry import ENTRY, Entry, local_now
 from c2cotel.runtime.flight.keeping import Keeper
 from c2cotel.runtime.flight.logs import error_noted, note_log
 from c2cotel.runtime.flight.making import RecordMaker, ShownPaths, merged
+from c2cotel.runtime.flight.waiting import Waiting
 from c2cotel.runtime.flight.watching import LOOK, Watcher
 from c2cotel.tracing import LocalTrace, Span
 from c2cotel.tracing.local_sdk import LocalSpans
 
 _logger = logging.getLogger(__name__)
-
-_MANY = 1000
-"""Requests that wait for a decision, from which on the recorder does not wait for its next tick."""
-
-_TOO_MANY = 5000
-"""Requests that may wait; further ones are counted alone."""
-
-_MUCH_TEXT = 3 * 1024 * 1024
-"""Characters of waiting log records, from which on those of further requests are counted alone."""
 
 _FAILED = 500
 _TROUBLE = {"stalled", "died"}
@@ -60,7 +51,6 @@ class FlightRecorder:
         worker: The thread that decides and writes.
         sdk_spans: Collects the spans of requests where the SDK makes them; None where our own tracer does.
         count_stall: Called for each time that a stall is told.
-        lost: Number of requests that were not kept because too many waited.
     """
 
     name = "flight recorder"
@@ -75,7 +65,6 @@ class FlightRecorder:
         versions: Mapping[str, str],
     ) -> None:
         self.host = host
-        self.lost = 0
         self.sdk_spans: LocalSpans | None = None
         self.count_stall: Callable[[], object] = lambda: None
         self._settings = settings
@@ -92,8 +81,6 @@ class FlightRecorder:
             stalled=self._stalled,
             write=self._write,
         )
-        self._ended: deque[Entry] = deque()
-        self._text = 0
         self._active: set[Entry] = set()
         self._paths = ShownPaths()
         self._store: Store | None = None
@@ -102,6 +89,12 @@ class FlightRecorder:
         self._unusable = False
         self._next_decision = 0.0
         self.worker = Worker(self.name, self._tick, LOOK)
+        self._waiting = Waiting(self.worker.wake)
+
+    @property
+    def lost(self) -> int:
+        """Number of requests that were not kept because too many waited."""
+        return self._waiting.lost
 
     @property
     def keeps(self) -> bool:
@@ -205,28 +198,11 @@ class FlightRecorder:
             entry.failed = True
             if error is not None and local.root is None:
                 entry.error = error_noted(error)
-            self._wait(entry)
+            self._waiting.put(entry)
         elif not self._keeper.reasons(entry):
             self._keeper.add_recent(entry)
         else:
-            self._wait(entry)
-
-    def _wait(self, entry: Entry) -> None:
-        """Let a request that is kept wait for the worker."""
-        entry.thread = threading.current_thread().name
-        waiting = len(self._ended)
-        local = entry.local
-        if local.text:
-            self._text += local.text
-            if self._text > _MUCH_TEXT:
-                local.drop_logs()
-        if waiting >= _MANY or self._text > _MUCH_TEXT // 4:
-            self.worker.wake()
-            if waiting >= _TOO_MANY:
-                self.lost += 1
-                local.close()
-                return
-        self._ended.append(entry)
+            self._waiting.put(entry)
 
     def note_log(self, record: logging.LogRecord) -> None:
         """Note a log record for the request in which it is made."""
@@ -257,9 +233,8 @@ class FlightRecorder:
     def after_fork(self) -> None:
         """Forget what is the parent's to keep."""
         self._opening = threading.Lock()
-        self._ended = deque()
         self._active = set()
-        self._text = 0
+        self._waiting.reset()
         self._keeper.reset()
         self._watcher.reset()
         self.worker.start()
@@ -284,10 +259,7 @@ class FlightRecorder:
         if not self.worker.asked and now < self._next_decision:
             return
         self._next_decision = now + LOOK * 0.9
-        ended = self._ended
-        entries = [ended.popleft() for _ in range(len(ended))]
-        self._text = 0
-        for batch in self._keeper.decide(entries, last=self.worker.stopping):
+        for batch in self._keeper.decide(self._waiting.take(), last=self.worker.stopping):
             self._write(batch)
 
     def _stalled(self, entry: Entry, is_told: bool) -> None:
