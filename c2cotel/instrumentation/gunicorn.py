@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
+import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from c2cotel import broadcast, redaction
+from c2cotel import broadcast, redaction, state
 from c2cotel.delivery.guard import Guard
 from c2cotel.logs.record import stack_of
+from c2cotel.metrics.observations import Observation
 from c2cotel.runtime.telemetry import Telemetry
 
 _logger = logging.getLogger(__name__)
 
+_WITH_THREADS = ("ThreadWorker",)
+_TCP_INFO = struct.Struct("<24xI")
 _ACCESS = "gunicorn.access"
 _ERROR = "gunicorn.error"
 _WITH_ADDRESSES = {
@@ -51,17 +56,62 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
     """Hide secrets in the logs, and see what becomes of workers; returns what ends that."""
     remove_serving = _serve_in_workers()
     remove_telling = _tell_of_aborted(telemetry)
+    stop_observing = telemetry.observe(lambda: _saturation(telemetry))
     filters = {_ACCESS: _SecretsHidden(), _ERROR: _ErrorsHidden()}
     for name, hidden in filters.items():
         logging.getLogger(name).addFilter(hidden)
 
     def undo() -> None:
+        stop_observing()
         remove_telling()
         remove_serving()
         for name, hidden in filters.items():
             logging.getLogger(name).removeFilter(hidden)
 
     return undo
+
+
+def _saturation(telemetry: Telemetry) -> Iterator[Observation]:
+    """Threads of this worker, busy and idle, and connections that wait for any worker; absent where nobody knows."""
+    worker = state.of(_Worker).worker
+    if worker is None:
+        return
+    active = len(telemetry.active)
+    threads = getattr(worker.cfg, "threads", 1) if type(worker).__name__ in _WITH_THREADS else None
+    if type(worker).__name__ == "SyncWorker":
+        threads = 1
+    if threads is not None:
+        for name, number in (("busy", min(active, threads)), ("idle", max(0, threads - active))):
+            yield Observation("c2c.server.threads", "{thread}", {"c2c.thread.state": name}, number)
+    backlogs = [waiting for listener in worker.sockets if (waiting := _backlog(listener)) is not None]
+    if backlogs:
+        yield Observation("c2c.server.backlog", "{connection}", {}, sum(backlogs))
+
+
+def _backlog(listener: Any) -> int | None:
+    """Connections that a listening socket has and nobody has accepted; None where the system does not tell.
+
+    https://github.com/torvalds/linux/blob/master/include/uapi/linux/tcp.h: of a listening socket, `tcpi_unacked`
+    """
+    try:
+        sock = getattr(listener, "sock", listener)
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return None
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+        return int(_TCP_INFO.unpack_from(info)[0])
+    except (AttributeError, OSError, struct.error):
+        return None
+
+
+class _Worker:
+    """The worker of gunicorn's that this process is; None in its master and elsewhere."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget it."""
+        self.worker: Any = None
 
 
 def _serve_in_workers() -> Callable[[], None]:
@@ -71,6 +121,7 @@ def _serve_in_workers() -> Callable[[], None]:
     original = Worker.init_process
 
     def init_process(self: Worker) -> None:
+        state.of(_Worker).worker = self
         broadcast.serve()
         original(self)
 
@@ -112,6 +163,7 @@ def _tell_of_aborted(telemetry: Telemetry) -> Callable[[], None]:
         registered(*arguments)  # type: ignore[operator, misc]  # a method of the worker
 
     if late:
+        state.of(_Worker).worker = registered.__self__  # type: ignore[union-attr]  # as was looked at above
         signal.signal(signal.SIGABRT, on_abort)
 
     def undo() -> None:

@@ -14,7 +14,14 @@ from typing import Any
 
 from opentelemetry.sdk.metrics import Counter as SdkCounter
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
-from opentelemetry.sdk.metrics.export import AggregationTemporality, Gauge, HistogramDataPoint, Metric, NumberDataPoint
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    HistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+    Sum,
+)
 
 from c2cotel.metrics.instruments import Instrument, Kind
 from c2cotel.metrics.observations import Observer
@@ -105,15 +112,18 @@ class AggregateSink:
         self._lock = threading.Lock()
         self._states: dict[_Identity, Any] = {}
         self._identities: dict[Series, _Identity] = {}
-        self._interval_start = time.time_ns()
+        self._interval_start = self._born = time.time_ns()
 
     def _observed(self, now: int) -> list[Metric]:
-        gauges: dict[str, tuple[str, list[NumberDataPoint]]] = {}
+        observed: dict[tuple[str, str, bool], list[NumberDataPoint]] = {}
         for observe in list(self._observers):
             for seen in observe():
-                points = gauges.setdefault(seen.name, (seen.unit, []))[1]
-                points.append(NumberDataPoint(seen.attributes, 0, now, seen.value))
-        return [Metric(name, "", unit, Gauge(points)) for name, (unit, points) in gauges.items()]
+                points = observed.setdefault((seen.name, seen.unit, seen.is_total), [])
+                points.append(NumberDataPoint(seen.attributes, self._born if seen.is_total else 0, now, seen.value))
+        return [
+            Metric(name, "", unit, Sum(points, _CUMULATIVE, is_monotonic=True) if is_total else Gauge(points))
+            for (name, unit, is_total), points in observed.items()
+        ]
 
     def _of(self, instrument: Instrument) -> AggregationTemporality:
         return self._temporality.get(instrument.kind, _CUMULATIVE)

@@ -47,7 +47,7 @@ class Instrument:
 
     Attributes:
         name: the OpenTelemetry name; the exporter's rules find their row by it.
-        statsd: the name on the wire without tags.
+        statsd: the name on the wire without tags; empty for what statsd does not get.
         tagged: the name on the wire with tags; None when both are equal.
         tags: tag to attribute, with tags on.
         when: attributes by which the exporter tells this row from others of the same OpenTelemetry name.
@@ -198,6 +198,23 @@ STALLS = Instrument(
     description="Requests that ran longer than C2C_STALL_TIMEOUT.",
     unit="{request}",
 )
+
+POOL_WAIT = Instrument(
+    "db.client.connection.wait_time",
+    Kind.TIMER,
+    statsd="",
+    description="Time until a connection was got from the pool, one that had to be made included.",
+    bounds=_DB_BOUNDS,
+)
+GC_PAUSE = Instrument(
+    "c2c.gc.duration",
+    Kind.TIMER,
+    statsd="",
+    description="Pauses of the process while the garbage collector ran.",
+)
+
+OTEL_ONLY = (POOL_WAIT, GC_PAUSE)
+"""Instruments that statsd does not get."""
 
 TABLE = (ROUTE, RENDER, QUEUE, STALLS, SQL, COMMIT, REDIS, HTTP_CLIENT, USER_TIMER, USER_GAUGE, USER_COUNTER)
 

@@ -26,6 +26,8 @@ class SampleSink:
         self._streams: dict[Series, dict[Any, Any]] = {}
 
     def fold(self, series: Series, values: Sequence[float]) -> None:
+        if not series.instrument.statsd:
+            return
         with self._lock:
             waiting = self._values.setdefault(series, [])
             if series.instrument.kind is Kind.TIMER:

@@ -32,6 +32,8 @@ class TotalsSink:
         self.reset()
 
     def fold(self, series: Series, values: Sequence[float]) -> None:
+        if not series.instrument.statsd:
+            return
         key = self._keys.get(series)
         if key is None:
             key = self._keys[series] = self._key(series)

@@ -52,6 +52,7 @@ class Pipeline:
         measures: Whether anything reads them.
         tracer: Makes spans; None if nobody records any.
         outlets: The channels out of the process.
+        exports_gauges: Whether there is one of OpenTelemetry's exporters of metrics, other than statsd.
         observers: Asked for gauges at each export to OpenTelemetry's exporters.
     """
 
@@ -70,6 +71,7 @@ class Pipeline:
         self._rules = instruments.rules(names_2018=self._statsd.names_2018)
         self.totals: TotalsSink | None = None
         self.measures = False
+        self.exports_gauges = False
         self._own_tracer_provider: SdkTracerProvider | None = None
         self._undo_tracing: list[Callable[[], None]] = []
         self._own_meter_provider: MeterProvider | None = None
@@ -207,6 +209,7 @@ class Pipeline:
         self._drain = channel
 
     def _add_other(self, name: str, join: MeterProvider | None, resource: Callable[[], Resource]) -> None:
+        self.exports_gauges = True
         factory = exporter_factory(self._otel, name, "metrics", MetricExporter)
         sink = AggregateSink(temporality_by_kind(preferred_temporality(factory())), self.observers)
         self.recorder.add(sink)

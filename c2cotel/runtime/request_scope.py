@@ -22,16 +22,18 @@ class Scope:
         render_seconds: How long each rendering of the latest attempt took.
         deferred: What is done for the attempt that was answered, once it is clear which one that is.
         queue: Seconds that the request waited for its application, where the proxy told; else None.
+        streams: Whether its body is made while it is sent.
         calls: Number and seconds of the calls of each kind, `sql`, `redis` or `http`, where somebody counts them.
     """
 
-    __slots__ = ("calls", "deferred", "queue", "render_seconds", "request", "request_id")
+    __slots__ = ("calls", "deferred", "queue", "render_seconds", "request", "request_id", "streams")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.request: Request | None = None
         self.render_seconds: list[float] = []
         self.deferred: list[Callable[[], object]] | None = None
+        self.streams = False
         self.queue: float | None = None
         self.calls: dict[str, tuple[int, float]] | None = None
 

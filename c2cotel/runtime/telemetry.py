@@ -19,6 +19,7 @@ from c2cotel.runtime import request_id
 from c2cotel.runtime.flight import FlightRecorder
 from c2cotel.runtime.flight.entry import local_now
 from c2cotel.runtime.pipeline import Pipeline
+from c2cotel.runtime.saturation import observe_process, time_collections
 from c2cotel.stats.backend import Backend
 
 _logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Telemetry:
         request_id_keys: Where a WSGI environ may have the caller's request id.
         new_request_id: Makes one.
         error_observers: Called with each exception in a body that is made while it is sent.
+        active: The requests that are worked on, until their bodies are sent.
         closed: Whether `close` was called; instrumentation still in place then does nothing.
     """
 
@@ -79,6 +81,7 @@ class Telemetry:
         self._ids = request_id.Ids()
         self.new_request_id = self._ids.take
         self.error_observers: list[Callable[[BaseException], object]] = []
+        self.active: set[object] = set()
         self.closed = False
         self._pipeline = pipeline
         self._installed: set[Callable[[Telemetry], Callable[[], None]]] = set()
@@ -95,11 +98,19 @@ class Telemetry:
             prepare(self)
         self._pipeline.start()
         self._offer_stats()
+        if self._pipeline.exports_gauges:
+            self._pipeline.observers.append(observe_process(self.active))
+            self._undo.append(time_collections(self.recorder))
         forks.watch(self._ids)
         forks.watch(self)
         atexit.register(self.close)
         # A child of multiprocessing ends without atexit, and forgets at its start what it was given before.
         multiprocessing.util.register_after_fork(self, _close_with_child)
+
+    @property
+    def exports_gauges(self) -> bool:
+        """Whether an exporter of OpenTelemetry's gets gauges; statsd does not."""
+        return self._pipeline.exports_gauges
 
     def totals(self, *, reset: bool = False) -> dict[str, Any]:
         """The totals in memory, up to this moment; `c2cotel.metrics.totals.merge` adds up several.
@@ -163,6 +174,7 @@ class Telemetry:
 
     def after_fork(self) -> None:
         """See `c2cotel.delivery.forks.ForkAware`."""
+        self.active.clear()
         self._pipeline.after_fork()
 
     def _offer_stats(self) -> None:

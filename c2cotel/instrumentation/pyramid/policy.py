@@ -74,6 +74,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
     logs = telemetry.settings.section(LogSettings).access_log
     queue_series = telemetry.recorder.series(QUEUE, {})
     flight = telemetry.flight
+    active = telemetry.active
     routers: set[int] = set()
     process = _Process()
     forks.watch(process)
@@ -131,6 +132,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         raised = request.exception
 
         def end(error: BaseException | None) -> None:
+            active.discard(request.environ[SCOPE])
             if error is not None:
                 for observe in telemetry.error_observers:
                     observe(error)
@@ -165,6 +167,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         else:
             own_id = new_id()
         scope = environ[SCOPE] = Scope(own_id)
+        active.add(scope)
         if queue is not None:
             scope.queue = queue
         if flight is not None:
@@ -173,6 +176,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         try:
             response = policy(environ, router)
         except BaseException as error:
+            active.discard(scope)
             with guard:
                 fail(environ, scope, error, start)
             if span is not None:
@@ -220,6 +224,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             body = response.app_iter
             if body.__class__ is not list and request is not None and is_streamed(body, environ):
                 stream(response, request, span, status, given_id, start, entry)
+                scope.streams = True
                 return response
             if logs:
                 access_log.write(environ, scope, status, clock() - start, response.content_length)
@@ -232,6 +237,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             if span is not None and span.is_recording():
                 span.end()
         finally:
+            if not scope.streams:
+                active.discard(scope)
             if otel_token is not None:
                 otel_context.detach(otel_token)
         return response

@@ -7,7 +7,7 @@ between them is kept on its execution context, so that a failed one leaves nothi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 from weakref import WeakSet
@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 
 from c2cotel.config.settings import SqlSettings, StatsdSettings
 from c2cotel.instrumentation.sqlalchemy.names import sql_name
+from c2cotel.instrumentation.sqlalchemy.pools import observe_pools
 from c2cotel.metrics.instruments import COMMIT, SQL
-from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.recorder import Series
 from c2cotel.otel.contrib import free_instrumentor
 from c2cotel.otel.sdk_private import is_suppressed
@@ -63,7 +63,7 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
     listeners.append((Engine, "engine_connect", first_use))
     for target, name, listener in listeners:
         event.listen(target, name, listener)
-    stop_observing = telemetry.observe(lambda: _pools(engines))
+    stop_observing = observe_pools(telemetry, engines)
 
     def undo() -> None:
         stop_observing()
@@ -187,20 +187,6 @@ def _spans(telemetry: Telemetry) -> tuple[Callable[[Engine], None], Callable[[],
         make(telemetry.tracer, engine, usage)
 
     return attach, EngineTracer.remove_all_event_listeners
-
-
-def _pools(engines: Iterable[Engine]) -> Iterable[Observation]:
-    """Connections of each engine's pool.
-
-    https://opentelemetry.io/docs/specs/semconv/database/database-metrics/#connection-pools
-    """
-    for engine in list(engines):
-        pool: Any = engine.pool
-        if hasattr(pool, "checkedout"):
-            name = getattr(engine, "c2c_name", None) or engine.url.set(query={}).render_as_string()
-            for state, number in (("used", pool.checkedout()), ("idle", pool.checkedin())):
-                attributes = {"db.client.connection.pool.name": name, "db.client.connection.state": state}
-                yield Observation("db.client.connection.count", "{connection}", attributes, number)
 
 
 def _nothing(_: Engine) -> None:
