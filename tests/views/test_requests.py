@@ -24,7 +24,8 @@ from tests.apps.storing import a_record
 INI = {"c2c.base_path": "/c2c", "c2c.secret": "secret", "c2c.flight_recorder": "1"}
 ENTRY = {"id", "trace_id", "state", "kept", "method", "path", "route", "status", "start", "duration_ms", "queue_ms"}
 ENTRY |= {"host", "pid", "error", "sql", "redis", "http", "render_ms"}
-WHOLE = ENTRY | {"thread", "query", "versions", "spans", "logs", "dropped", "stacks", "reason", "attributes"}
+WHOLE = ENTRY | {"thread", "query", "versions", "spans", "logs", "dropped", "stacks", "profile"}
+WHOLE |= {"reason", "attributes"}
 OFF = "The flight recorder is off: set C2C_FLIGHT_RECORDER=1 and start the application again to keep requests"
 PATHS = ("/c2c/requests", "/c2c/requests.json", "/c2c/requests/request-000001", "/c2c/requests/request-000001.json")
 HOSTILE = "</script><script>alert(1)</script>\ud800\x00\u202e" + "<b>&\"'" * 60_000
@@ -132,6 +133,7 @@ def test_the_views_are_protected_and_for_get_alone(recorded: Recorded, path: str
     assert http.get(path, status=403).json["status"] == 403
     assert http.get(path, headers={"X-API-Key": "secret"}).headers["Cache-Control"].count("no-cache")
     http.post(path, {"secret": "secret"}, status=404)
+    http.reset()  # the session that began with the secret
     login = http.get(path, headers={"Accept": "text/html"}, status=303).location
     assert str(login).startswith("http://localhost/c2c/?back=%2Fc2c%2Frequests")
 
@@ -153,6 +155,17 @@ def test_while_it_is_off_the_page_says_how_to_turn_it_on() -> None:
     assert OFF in app.http.get("/c2c/requests/x", headers=key, status=404).text
     for path in ("/c2c/requests.json", "/c2c/requests/x.json"):
         assert app.http.get(path, headers=key, status=404).json["message"] == OFF
+
+
+def test_with_the_secret_in_the_address_a_browser_gets_a_session(recorded: Recorded) -> None:
+    recorded.keep(a_record(1))
+    http = recorded.app.http
+    http.get("/c2c/requests", {"secret": "secret"})
+    http.get("/c2c/requests/request-000001")
+    http.reset()
+    answer = http.get("/c2c/requests", {"secret": "secret", "q": "request-000001"}, status=303)
+    assert "secret=" not in str(answer.location)
+    assert "/things/1" in http.get(str(answer.location)).text
 
 
 def test_without_a_secret_they_are_absent_and_a_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
@@ -267,7 +280,7 @@ def test_searching_for_an_id_leads_straight_to_its_record(recorded: Recorded) ->
     for searched in ("request-000001", f" {1:032x} ", "REQUEST000001"):
         answer = recorded.http.get("/c2c/requests", {"q": searched, "state": "slow"}, status=303)
         assert answer.location == f"http://localhost/c2c/requests/{searched.strip()}"
-        assert "/things/1" in recorded.http.get(answer.location).text
+        assert "/things/1" in recorded.http.get(str(answer.location)).text
     assert "request-000002" in recorded.page("/requests", q="other")
     assert "None." in recorded.page("/requests", q="request-000009")
     assert recorded.ids(q="request-000001") == ["request-000001"], "the JSON stays a list"
@@ -344,6 +357,18 @@ def test_the_waterfall_has_spans_as_a_tree_and_logs_in_their_place(recorded: Rec
     assert "style=" not in page
 
 
+def test_stacks_and_the_sampled_calls_are_shown(recorded: Recorded) -> None:
+    frame = {"file": "/app/orders.py", "line": 61, "function": "create", "code": "session.flush()"}
+    leaf = {"name": "flush", "file": "orm.py", "line": 7, "n": 30, "children": []}
+    tree = [{"name": "create", "file": "orders.py", "line": 61, "n": 40, "children": [leaf]}]
+    profile = {"interval_ms": 10, "samples": 40, "tree": tree}
+    recorded.keep(a_record(1, stacks=[{"ms": 30_500, "frames": [frame]}, "odd"], profile=profile))
+    page = recorded.page("/requests/request-000001")
+    assert "Stack after 30.5 s" in page
+    assert "line 61, in create\n    session.flush()" in page
+    assert "100% create  orders.py:61\n 75%  flush  orm.py:7" in page
+
+
 def test_spans_in_a_circle_or_without_parent_are_shown(recorded: Recorded) -> None:
     spans = [a_span(1, 2, "one", 0, 1), a_span(2, 1, "two", 0, 1), a_span(3, 3, "three", 0, 1)]
     deep = [a_span(number, number - 1, f"deep {number}", number, 1) for number in range(100, 900)]
@@ -364,7 +389,7 @@ def test_hostile_texts_are_shown_as_text_and_cut(recorded: Recorded) -> None:
             error={"type": HOSTILE, "message": HOSTILE, "stack": HOSTILE},
             spans=[span] * 10,
             logs=[log] * 10,
-            stacks=[HOSTILE, [HOSTILE], {"a": HOSTILE}],
+            stacks=[HOSTILE, [HOSTILE], {"a": HOSTILE}, {"frames": [HOSTILE, {"code": HOSTILE}]}],
             attributes={HOSTILE: {HOSTILE: [HOSTILE]}},
             versions={HOSTILE: HOSTILE},
         )

@@ -67,6 +67,12 @@ def duration(milliseconds: float | None) -> str:
     return f"{minutes:,} min {seconds} s"
 
 
+def elapsed(milliseconds: float) -> str:
+    """How long something has run, in whole seconds from the first one on."""
+    whole = milliseconds >= 1000 and milliseconds < _MINUTES  # noqa: PLR2004  # a second
+    return f"{milliseconds / 1000:.0f} s" if whole else duration(milliseconds)
+
+
 def clock(iso: str) -> str:
     """The time of day of an ISO time, in UTC; before today with the date."""
     today = datetime.now(timezone.utc).date().isoformat()

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from c2cotel_views._formats import Texts
+from c2cotel_views._formats import Texts, duration
 
 _CALLS = (("sql", "SQL"), ("redis", "Redis"), ("http", "HTTP"))
+_LONGEST_STACK = 30_000
+_MOST_LINES = 500
+_SMALLEST_SHARE = 0.01
+"""Part of the samples from which on a function has a line."""
+
 _BECAUSE = {
     "failed": "it failed",
     "slow": "it was slow",
@@ -49,6 +54,36 @@ def error_of(record: Mapping[str, Any], texts: Texts) -> dict[str, str] | None:
     }
 
 
-def stack_of(stack: Any) -> Any:
-    """A stack, whose lines may be a list."""
-    return "\n".join(map(str, stack)) if isinstance(stack, list) and stack and isinstance(stack[0], str) else stack
+def stacks_of(record: Mapping[str, Any], texts: Texts) -> list[tuple[str, str]]:
+    """When each stack of a stall was taken, and the stack."""
+    shown = []
+    for stack in record["stacks"]:
+        if isinstance(stack, Mapping) and isinstance(stack.get("frames"), list):
+            lines = [line for frame in stack["frames"] for line in _frame(frame)]
+            shown.append((f"after {duration(stack.get('ms') or 0)}", texts.cut("\n".join(lines), _LONGEST_STACK)))
+        else:
+            shown.append(("at some time", texts.cut(stack, _LONGEST_STACK)))
+    return shown
+
+
+def profile_of(record: Mapping[str, Any], texts: Texts) -> str:
+    """The call tree of the stacks that were sampled, a line a function; empty if there is none."""
+    profile = record.get("profile")
+    if not profile or not profile["samples"]:
+        return ""
+    lines: list[str] = []
+    nodes = [(node, 0) for node in reversed(profile["tree"])]
+    while nodes and len(lines) < _MOST_LINES:
+        node, depth = nodes.pop()
+        share = node["n"] / profile["samples"]
+        if share >= _SMALLEST_SHARE:
+            lines.append(f"{share:4.0%} {' ' * min(depth, 60)}{node['name']}  {node['file']}:{node['line']}")
+            nodes += [(child, depth + 1) for child in reversed(node["children"])]
+    return texts.cut("\n".join(lines), _LONGEST_STACK)
+
+
+def _frame(frame: Any) -> list[str]:
+    if not isinstance(frame, Mapping):
+        return [str(frame)]
+    code = [f"    {frame['code']}"] if frame.get("code") else []
+    return [f'File "{frame.get("file")}", line {frame.get("line")}, in {frame.get("function")}', *code]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -19,10 +19,10 @@ from c2cotel.plugin import (
     telemetry_of,
 )
 from c2cotel_views._formats import Texts
-from c2cotel_views._frame import framed
+from c2cotel_views._frame import framed, redirect
 from c2cotel_views._json import refusal
 from c2cotel_views._parameters import Parameter, choice, milliseconds, moment, number, text
-from c2cotel_views._summaries import because, error_of, in_a_list, stack_of
+from c2cotel_views._summaries import because, error_of, in_a_list, profile_of, stacks_of
 from c2cotel_views._view import View
 from c2cotel_views._waterfall import log_lines, repeated, waterfall
 
@@ -87,7 +87,7 @@ def list_page(request: Request) -> Response:
         searched = filters.q.strip()
         matching = flight_search.find(flight, flight_search.Filters(q=searched, limit=50), _asking(request))["requests"]
         if any(flight_search.has_id(entry, searched) for entry in matching):
-            return HTTPSeeOther(request.route_path(_RECORD, id=searched))
+            return redirect(request, request.route_path(_RECORD, id=searched))
     unfiltered = filters == flight_search.Filters(limit=filters.limit)
     if unfiltered:
         limit = min(filters.limit, _SHOWN)
@@ -136,7 +136,8 @@ def record_page(request: Request) -> Response:
         "repeated": repeated(record, texts),
         "logs": log_lines(record, texts),
         "error": error_of(record, texts),
-        "stacks": [texts.cut(stack_of(each), 30_000) for each in record["stacks"]],
+        "stacks": stacks_of(record, texts),
+        "profile": profile_of(record, texts),
         "annotations": [(texts.line(name, 100), texts.cut(value)) for name, value in record["attributes"].items()],
         "versions": texts.cut(", ".join(f"{name} {version}" for name, version in record["versions"].items())),
         "reason": texts.cut(record["reason"]),
