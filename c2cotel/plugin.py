@@ -17,6 +17,7 @@ from c2cotel.errors import SettingsError
 from c2cotel.host.records import KEPT
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
+from c2cotel.runtime import history as request_history
 from c2cotel.runtime.flight import search as flight_search
 from c2cotel.runtime.request_scope import defer
 from c2cotel.runtime.telemetry import Telemetry
@@ -41,6 +42,7 @@ __all__ = [
     "has_secret",
     "merge_totals",
     "process_state",
+    "request_history",
     "setting",
     "settings_of",
     "start_level",

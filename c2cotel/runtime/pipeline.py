@@ -28,6 +28,7 @@ from c2cotel.metrics.totals import TotalsSink
 from c2cotel.otel.sdk_private import forget_global_providers, preferred_temporality, resource_of
 from c2cotel.runtime.exporters import exporter_factory, exporter_names, keeps_failed
 from c2cotel.runtime.flight import FlightRecorder
+from c2cotel.runtime.history import History
 from c2cotel.runtime.service import Service
 from c2cotel.runtime.tracers import build as build_tracing
 
@@ -47,6 +48,7 @@ class Pipeline:
         flight: Keeps requests; None if it is off.
 
     Attributes:
+        service: Name and version of the application.
         flight: The same.
         recorder: Where measurements go.
         measures: Whether anything reads them.
@@ -60,7 +62,7 @@ class Pipeline:
         self.flight = flight
         self._statsd = settings.section(StatsdSettings)
         self._otel = settings.section(OtelSettings)
-        self._service = service
+        self.service = service
         self.outlets: list[Outlet] = [] if flight is None else [flight]
         self.observers: list[Observer] = []
         self._started = False
@@ -111,6 +113,16 @@ class Pipeline:
             self.measures = True
             self._build_drain()
         return self.totals
+
+    def add_history(self, history: History) -> None:
+        """Let the history read; it drains the queue, too."""
+        self.recorder.add(history)
+        self.measures = True
+        self.outlets.append(history)
+        if self._drain is None:
+            self._drain = history
+        if self._started:
+            history.start()
 
     def before_fork(self) -> None:
         """See `c2cotel.delivery.forks.ForkAware`."""
@@ -164,7 +176,7 @@ class Pipeline:
                 self._drain.start()
 
     def _build_tracer(self) -> trace.Tracer | None:
-        tracing = build_tracing(self._otel, self._service, collects=self.flight is not None)
+        tracing = build_tracing(self._otel, self.service, collects=self.flight is not None)
         self.outlets += tracing.channels
         self._own_tracer_provider = tracing.provider
         self._undo_tracing = tracing.undo
@@ -183,7 +195,7 @@ class Pipeline:
         if isinstance(installed, MeterProvider):
             provider, others_join = installed, None
         else:
-            provider = MeterProvider(resource=self._service.resource(), shutdown_on_exit=False)
+            provider = MeterProvider(resource=self.service.resource(), shutdown_on_exit=False)
             self._own_meter_provider, others_join = provider, provider
         resource = partial(resource_of, provider)
         if statsd:
@@ -270,7 +282,7 @@ class Pipeline:
         provider = self._own_meter_provider or metrics.get_meter_provider()
         if isinstance(provider, MeterProvider):
             return partial(resource_of, provider)
-        resource = self._service.resource()
+        resource = self.service.resource()
         return lambda: resource
 
 

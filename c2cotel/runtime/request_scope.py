@@ -7,8 +7,13 @@ from collections.abc import Callable
 from pyramid.request import Request
 from pyramid.threadlocal import manager
 
+from c2cotel.metrics.recorder import Series
+
 SCOPE = "c2c.scope"
 """Where the environ of a request has its `Scope`."""
+
+OWN_ROUTES = "c2c_"
+"""How the names of the routes of c2cotel's own views begin."""
 
 
 class Scope:
@@ -24,9 +29,10 @@ class Scope:
         queue: Seconds that the request waited for its application, where the proxy told; else None.
         streams: Whether its body is made while it is sent.
         calls: Number and seconds of the calls of each kind, `sql`, `redis` or `http`, where somebody counts them.
+        statements: How often it executed each statement, by its series, where somebody counts them.
     """
 
-    __slots__ = ("calls", "deferred", "queue", "render_seconds", "request", "request_id", "streams")
+    __slots__ = ("calls", "deferred", "queue", "render_seconds", "request", "request_id", "statements", "streams")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
@@ -36,6 +42,7 @@ class Scope:
         self.streams = False
         self.queue: float | None = None
         self.calls: dict[str, tuple[int, float]] | None = None
+        self.statements: dict[Series, int] | None = None
 
     def begin_attempt(self, request: Request) -> None:
         """Forget an earlier attempt: it is not answered."""
@@ -43,6 +50,29 @@ class Scope:
             self.render_seconds.clear()
             self.deferred = None
         self.request = request
+
+    def count(self, kind: str, series: Series, seconds: float) -> None:
+        """Count a call to a database, to Redis or to another service."""
+        if self.calls is None:
+            self.calls = {}
+        calls, spent = self.calls.get(kind, (0, 0.0))
+        self.calls[kind] = calls + 1, spent + seconds
+        if kind == "sql":
+            if self.statements is None:
+                self.statements = {}
+            self.statements[series] = self.statements.get(series, 0) + 1
+
+    def add_calls(self, inner: Scope) -> None:
+        """Count the calls of a sub-request as this request's."""
+        if inner.calls is not None:
+            mine = self.calls = self.calls or {}
+            for kind, (calls, spent) in inner.calls.items():
+                before, seconds = mine.get(kind, (0, 0.0))
+                mine[kind] = before + calls, seconds + spent
+        if inner.statements is not None:
+            statements = self.statements = self.statements or {}
+            for series, count in inner.statements.items():
+                statements[series] = statements.get(series, 0) + count
 
     def run_deferred(self) -> None:
         """Do what was deferred, with the request as Pyramid's current one."""

@@ -8,6 +8,7 @@ from typing import Any
 from c2cotel.plugin import ApplicationSettings, settings_of, start_level, telemetry_of
 from c2cotel_views import (
     configuration,
+    console,
     debug,
     errors,
     health,
@@ -26,6 +27,7 @@ from c2cotel_views._view import SERVED, View
 
 VIEWS = (
     *index.VIEWS,
+    *console.VIEWS,
     *requests.VIEWS,
     *health.VIEWS,
     View(
