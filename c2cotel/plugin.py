@@ -16,7 +16,7 @@ from c2cotel.delivery.once import Once
 from c2cotel.errors import SettingsError
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
-from c2cotel.runtime.request_scope import defer
+from c2cotel.runtime.request_scope import defer, note_rendering
 from c2cotel.runtime.telemetry import Telemetry
 from c2cotel.state import of as process_state
 from c2cotel.tracing.child import child as child_span
@@ -35,6 +35,7 @@ __all__ = [
     "forks",
     "has_secret",
     "merge_totals",
+    "note_rendering",
     "process_state",
     "setting",
     "settings_of",

@@ -97,7 +97,7 @@ def error_view(error: Any, request: Request) -> Response:
         body["request_id"] = request_id
     if all_of_it and not (kind.is_http and kind.status < _FIRST_SERVER_ERROR and _is_ours(request)):
         body["stacktrace"] = stack_trace(error, values=True)
-    response = answer(body)
+    response = answer(body, request)
     response.status = error.status if kind.is_http else kind.status
     if kind.is_http:
         kept = [(name, value) for name, value in error.headerlist if name.lower() not in _BODY_HEADERS]
