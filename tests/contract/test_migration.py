@@ -238,6 +238,7 @@ def test_records_have_the_names_and_fields_of_2018() -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
     (broken,) = [line for line in lines if line.startswith("ERROR c2cwsgiutils.errors GET /broken")]
+    assert "GET /broken returned status code 500: " in broken
     assert "http://shop/?secret=" in broken
     assert "&a=b" in broken
     assert "hidden" not in done.stderr
