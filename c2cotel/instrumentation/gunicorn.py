@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable
 
 from c2cotel import broadcast, redaction
+from c2cotel.delivery.guard import Guard
 from c2cotel.logs.record import stack_of
 from c2cotel.runtime.telemetry import Telemetry
 
+_GUARD = Guard(logging.getLogger(__name__), "A record of gunicorn could not be cleaned")
 _ACCESS = "gunicorn.access"
 _ERROR = "gunicorn.error"
 _WITH_ADDRESSES = {
@@ -21,11 +23,12 @@ _WITH_ADDRESSES = {
 
 class _SecretsHidden(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(atoms := record.args, dict):
-            # In place: gunicorn made them for this line alone, in a dictionary that knows how to read its format.
-            for name, redacted in _WITH_ADDRESSES.items():
-                if isinstance(atom := atoms.get(name), str):
-                    atoms[name] = redacted(atom)
+        with _GUARD:
+            if isinstance(atoms := record.args, dict):
+                # In place: gunicorn made them for this line alone, in a dictionary that knows how to read its format.
+                for name, redacted in _WITH_ADDRESSES.items():
+                    if isinstance(atom := atoms.get(name), str):
+                        atoms[name] = redacted(atom)
         return True
 
 
@@ -33,11 +36,12 @@ class _ErrorsHidden(logging.Filter):
     """For what an application raises and nobody answers: gunicorn tells its address, and the stack."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                redaction.anywhere(argument) if isinstance(argument, str) else argument for argument in record.args
-            )
-        record.exc_text = stack_of(record)
+        with _GUARD:
+            if isinstance(record.args, tuple):
+                record.args = tuple(
+                    redaction.anywhere(argument) if isinstance(argument, str) else argument for argument in record.args
+                )
+            record.exc_text = stack_of(record)
         return True
 
 
@@ -63,7 +67,8 @@ def _serve_in_workers() -> Callable[[], None]:
     original = Worker.init_process
 
     def init_process(self: Worker) -> None:
-        broadcast.serve()
+        with _GUARD:
+            broadcast.serve()
         original(self)
 
     Worker.init_process = init_process  # type: ignore[method-assign]  # its hooks belong to the application

@@ -5,6 +5,7 @@ Folded and collected by background threads.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -16,11 +17,13 @@ from opentelemetry.sdk.metrics import Counter as SdkCounter
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics.export import AggregationTemporality, Gauge, HistogramDataPoint, Metric, NumberDataPoint
 
+from c2cotel.delivery.guard import Guard
 from c2cotel.metrics.instruments import Instrument, Kind
 from c2cotel.metrics.observations import Observer
 from c2cotel.metrics.points import fitting, metric, otel_identity
 from c2cotel.metrics.recorder import Series
 
+_GUARD = Guard(logging.getLogger(__name__), "A gauge could not be observed")
 _DELTA = AggregationTemporality.DELTA
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
@@ -110,9 +113,10 @@ class AggregateSink:
     def _observed(self, now: int) -> list[Metric]:
         gauges: dict[str, tuple[str, list[NumberDataPoint]]] = {}
         for observe in list(self._observers):
-            for seen in observe():
-                points = gauges.setdefault(seen.name, (seen.unit, []))[1]
-                points.append(NumberDataPoint(seen.attributes, 0, now, seen.value))
+            with _GUARD:
+                for seen in list(observe()):
+                    points = gauges.setdefault(seen.name, (seen.unit, []))[1]
+                    points.append(NumberDataPoint(seen.attributes, 0, now, seen.value))
         return [Metric(name, "", unit, Gauge(points)) for name, (unit, points) in gauges.items()]
 
     def _of(self, instrument: Instrument) -> AggregationTemporality:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -161,6 +162,20 @@ def test_a_stopped_worker_and_twelve_clients_stop_no_service(
         assert time.monotonic() - start < 10
     finally:
         os.kill(stopped, signal.SIGCONT)
+
+
+def test_a_worker_that_hears_of_no_level_is_named(gunicorn: Callable[..., Gunicorn], service: dict[str, str]) -> None:
+    server = gunicorn(APPLICATION, "--timeout", "600", env={**service, "C2C_REDIS_URL": ""}, workers=2)
+    levels(server)
+    stopped = server.children().pop()
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        outcome = ask(server, "/logging/level", name="app", level="DEBUG")
+        assert outcome["silent"] == [f"{socket.gethostname()}/{stopped}"]
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    wait_until(lambda: set(levels(server).values()) == {logging.DEBUG}, "it has heard it late")
+    assert "silent" not in ask(server, "/logging/level", name="app", level="INFO")
 
 
 @pytest.mark.parametrize("preload", [False, True], ids=["", "preload"])

@@ -132,5 +132,8 @@ def _log(error: Exception, request: Request, kind: Kind) -> None:
 def _hide(record: logging.LogRecord) -> bool:
     """A filter that keeps the secrets of an error out of its stack trace, whatever handler writes it."""
     if record.exc_info and record.exc_info[1] is not None:
-        record.exc_text = stack_trace(record.exc_info[1], values=False)
+        try:
+            record.exc_text = stack_trace(record.exc_info[1], values=False)
+        except Exception as error:  # noqa: BLE001  # an exception of the application may do anything
+            record.exc_text = f"[a stack that cannot be shown: {type(error).__name__}]"
     return True
