@@ -26,7 +26,7 @@ KEY = {"X-API-Key": SECRET}
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 
 
-def cookie_of(http: TestApp) -> str:
+def cookie_of(http: Any) -> str:
     """The session that the login gives a browser."""
     answer = http.post("/c2c/", {"secret": SECRET}, status=303)
     return str(answer.headers.getall("Set-Cookie")[0].partition(";")[0])
@@ -61,7 +61,7 @@ def test_a_refusal_is_json_too(headers: dict[str, str]) -> None:
 @pytest.mark.parametrize("path", ["debug/headers", "logging/level?name=a%26b", "sql_profiler"])
 def test_a_browser_without_session_is_led_to_the_login_and_back(path: str) -> None:
     http = Application(ALL).http
-    login = http.get(f"/c2c/{path}", headers=BROWSER, status=303).location
+    login = str(http.get(f"/c2c/{path}", headers=BROWSER, status=303).location)
     assert login.startswith("http://localhost/c2c/?back=")
     assert 'name="secret"' in http.get(login, headers=BROWSER).text
     assert http.post(login, {"secret": SECRET}, status=303).location == f"http://localhost/c2c/{path}"
