@@ -326,6 +326,7 @@ def test_a_resolver_that_hangs_costs_no_more_than_the_timeout(
         assert handled == [{"n": 1}], "this process acts all the same"
     finally:
         hanging.set()
+    wait_until(lambda: not listeners(), "nobody listens any more")
 
 
 def test_subscriptions_are_kept_from_setup_to_setup(handled: list[Any]) -> None:
