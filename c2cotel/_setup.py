@@ -159,6 +159,8 @@ def _instrument(library: str) -> None:
         telemetry.install(import_module(_INSTRUMENTATIONS[library]).install)
     except SettingsError as error:  # inside somebody's import statement
         _logger.error("%s is not instrumented: %s", library, error)  # noqa: TRY400  # the message says it all
+    except Exception:  # such as a version of the library that has not what is looked for
+        _logger.exception("%s is not instrumented; the application goes on without", library)
 
 
 def _include(config: Any) -> None:

@@ -18,7 +18,7 @@ from c2cotel.host.records import KEPT
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
 from c2cotel.runtime.flight import search as flight_search
-from c2cotel.runtime.request_scope import defer
+from c2cotel.runtime.request_scope import defer, note_rendering
 from c2cotel.runtime.telemetry import Telemetry
 from c2cotel.state import of as process_state
 from c2cotel.tracing.child import child as child_span
@@ -40,6 +40,7 @@ __all__ = [
     "forks",
     "has_secret",
     "merge_totals",
+    "note_rendering",
     "process_state",
     "setting",
     "settings_of",

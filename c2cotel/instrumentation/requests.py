@@ -69,9 +69,10 @@ def _measured(original: Callable[..., Any], telemetry: Telemetry) -> Callable[..
             return original(self, request, stream, timeout, *args, **kwargs)
         if timeout is None:
             timeout = default_timeout
-        try:
-            if timeout is None:
+        if timeout is None:
+            with guard:
                 _warn_once(request, warned)
+        try:
             request = _with_headers(request, id_header)
         except Exception as error:  # noqa: BLE001  # a request prepared by hand may be anything
             guard.about(error)
@@ -125,7 +126,7 @@ def _warn_once(request: Any, warned: Once) -> None:
 
 def _call_site() -> tuple[str, int]:
     frame = sys._getframe(1)  # noqa: SLF001  # what `inspect.currentframe` returns
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _PLUMBING:
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _PLUMBING:
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
@@ -182,13 +183,18 @@ def _spans(telemetry: Telemetry) -> Callable[[], None]:
         return lambda: None
     contrib.instrument(meter_provider=NoOpMeterProvider(), request_hook=_hide_secrets, skip_dep_check=True)
     traced = Session.send
+    guard = Guard(_logger, "An outgoing request could not be copied")
 
     def send(self: Session, request: Any, **options: Any) -> Any:
         """Contrib puts the trace into the request that it is given: it is given a copy."""
-        if not telemetry.closed and request.headers is not None:
-            request, headers = copy(request), request.headers
-            request.headers = CaseInsensitiveDict(headers)
-        return traced(self, request, **options)
+        sent = request
+        if not telemetry.closed:
+            with guard:  # what is no request at all is for `requests` to refuse
+                if request.headers is not None:
+                    copied = copy(request)
+                    copied.headers = CaseInsensitiveDict(request.headers)
+                    sent = copied
+        return traced(self, sent, **options)
 
     # Whoever takes contrib's instrumentation out finds what it looks for, and takes ours out with it.
     vars(send).update({**vars(traced), "__wrapped__": getattr(traced, "__wrapped__", traced)})

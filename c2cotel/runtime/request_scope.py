@@ -71,6 +71,18 @@ def defer(request: Request, act: Callable[[], object]) -> None:
         scope.deferred.append(act)
 
 
+def note_rendering(request: Request, seconds: float) -> None:
+    """Count something that was rendered for a request without one of Pyramid's renderers.
+
+    Args:
+        request: The request whose answer it is part of.
+        seconds: How long it took.
+    """
+    scope: Scope | None = request.environ.get(SCOPE)
+    if scope is not None:
+        scope.render_seconds.append(seconds)
+
+
 def outer_scope() -> Scope | None:
     """The scope of the request that the server called the application with; None outside of one."""
     outer = manager.stack[0]["request"] if manager.stack else None

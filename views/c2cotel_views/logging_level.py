@@ -173,10 +173,11 @@ def _set(name: str, level: str, ttl: int) -> dict[str, Any]:
         raise refusal(HTTPBadRequest, f"level={level!r}: expected DEBUG, INFO, WARNING, ERROR, CRITICAL or {RESET}")
     if (store := broadcast.store()) is not None:
         try:
+            key = store.key(_KEY + name)
             if level_name == RESET:
-                store.client.delete(store.key(_KEY + name))
+                store.ask(lambda client: client.delete(key))
             else:
-                store.client.set(store.key(_KEY + name), level_name, ex=ttl or None)
+                store.ask(lambda client: client.set(key, level_name, ex=ttl or None))
         except Exception as error:  # noqa: BLE001  # what can be reached without Redis is
             _logger.warning("The level of %s is not kept in %s: %s", name, store.name, error)
     replies = broadcast.ask(_CHANNEL, {"name": name, "level": level_name, "ttl": ttl})
@@ -193,7 +194,7 @@ def _all() -> dict[str, str]:
     store = broadcast.store()
     if store is not None:
         try:
-            return {name: level for name, (level, _) in sorted(_kept(store).items())}
+            return {name: level for name, (level, _) in sorted(store.ask(lambda _: _kept(store)).items())}
         except Exception as error:  # noqa: BLE001  # what this process knows is better than nothing
             _logger.warning("Levels of loggers cannot be read from %s: %s", store.name, error)
     return dict(sorted(process_state(Overrides).levels.items()))
