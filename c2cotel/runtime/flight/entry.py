@@ -41,6 +41,9 @@ class Entry:
         stacks: Stacks that were seen while it stalled.
         samples: Stacks that were sampled while it was slow; None if it is quick.
         stall: How it stalled; None if it did not.
+        is_verbose: Whether it was asked for by a token: everything about it is kept.
+        buffered: Log records below their level that wait for its end; None if there are none.
+        plans: Plans of its statements, each with the statement.
     """
 
     thread = ""
@@ -59,6 +62,9 @@ class Entry:
     stacks: Sequence[Any] = ()
     samples: Any = None
     stall: Any = None
+    is_verbose = False
+    buffered: Any = None
+    plans: Sequence[Mapping[str, str]] = ()
 
     # What is rare or comes later is an attribute of the class until then: one of these is made for each request.
     def __init__(
