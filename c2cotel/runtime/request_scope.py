@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pyramid.request import Request
 from pyramid.threadlocal import manager
@@ -22,11 +23,12 @@ class Scope:
         render_seconds: How long each rendering of the latest attempt took.
         deferred: What is done for the attempt that was answered, once it is clear which one that is.
         queue: Seconds that the request waited for its application, where the proxy told; else None.
+        statements: How often it sent each SQL statement, where somebody counts them.
         streams: Whether its body is made while it is sent.
         calls: Number and seconds of the calls of each kind, `sql`, `redis` or `http`, where somebody counts them.
     """
 
-    __slots__ = ("calls", "deferred", "queue", "render_seconds", "request", "request_id", "streams")
+    __slots__ = ("calls", "deferred", "queue", "render_seconds", "request", "request_id", "statements", "streams")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
@@ -34,6 +36,7 @@ class Scope:
         self.render_seconds: list[float] = []
         self.deferred: list[Callable[[], object]] | None = None
         self.streams = False
+        self.statements: dict[Any, Any] | None = None
         self.queue: float | None = None
         self.calls: dict[str, tuple[int, float]] | None = None
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from c2cotel import state, stats
 from c2cotel.config.declare import Settings
-from c2cotel.config.settings import RequestIdSettings
+from c2cotel.config.settings import RequestIdSettings, SqlSettings
 from c2cotel.delivery.forks import forks
 from c2cotel.host.directory import StateFolder
 from c2cotel.metrics.observations import Observer
@@ -20,6 +20,7 @@ from c2cotel.runtime.flight import FlightRecorder
 from c2cotel.runtime.flight.entry import local_now
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.runtime.saturation import observe_process, time_collections
+from c2cotel.runtime.statements import Statements
 from c2cotel.stats.backend import Backend
 
 _logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Telemetry:
         folder: What the processes of this service on this host share.
         flight: Keeps requests; None if it is off.
         recorder: Takes measurements.
+        statements: Watches the SQL statements of requests.
         tracer: Makes spans; None if nobody records them.
         request_id_keys: Where a WSGI environ may have the caller's request id.
         new_request_id: Makes one.
@@ -77,6 +79,7 @@ class Telemetry:
         self.flight: FlightRecorder | None = pipeline.flight
         self.recorder = pipeline.recorder
         self.tracer = pipeline.tracer
+        self.statements = Statements(settings.section(SqlSettings), pipeline.recorder, lambda: self.measures)
         self.request_id_keys = request_id.environ_keys(settings.section(RequestIdSettings).header)
         self._ids = request_id.Ids()
         self.new_request_id = self._ids.take

@@ -74,6 +74,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
     logs = telemetry.settings.section(LogSettings).access_log
     queue_series = telemetry.recorder.series(QUEUE, {})
     flight = telemetry.flight
+    finish_statements = telemetry.statements.finish
     active = telemetry.active
     routers: set[int] = set()
     process = _Process()
@@ -136,9 +137,11 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             if error is not None:
                 for observe in telemetry.error_observers:
                     observe(error)
+            scope = request.environ[SCOPE]
             if logs:
-                scope = request.environ[SCOPE]
                 access_log.write(request.environ, scope, status, clock() - start, body.sent)
+            if scope.statements is not None:
+                finish_statements(request.environ, scope, span)
             if span is not None:
                 spans.end(span, request, status, error or raised, given_id, broken=error is not None)
             if entry is not None:
@@ -179,6 +182,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             active.discard(scope)
             with guard:
                 fail(environ, scope, error, start)
+                if scope.statements is not None:
+                    finish_statements(environ, scope, span)
             if span is not None:
                 with guard:
                     spans.end(span, scope.request, _UNANSWERED, error, given_id)
@@ -228,6 +233,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
                 return response
             if logs:
                 access_log.write(environ, scope, status, clock() - start, response.content_length)
+            if scope.statements is not None:
+                finish_statements(environ, scope, span)
             if span is not None:
                 spans.end(span, request, status, None if request is None else request.exception, given_id)
             if entry is not None:
