@@ -18,6 +18,8 @@ from c2cotel.host.records import KEPT
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
 from c2cotel.runtime.flight import search as flight_search
+from c2cotel.runtime.flight import tokens as debug_tokens
+from c2cotel.runtime.flight.verbose import verbose_request
 from c2cotel.runtime.request_scope import defer, note_rendering
 from c2cotel.runtime.telemetry import Telemetry
 from c2cotel.state import of as process_state
@@ -35,6 +37,7 @@ __all__ = [
     "StatsdSettings",
     "Telemetry",
     "child_span",
+    "debug_tokens",
     "defer",
     "flight_search",
     "forks",
@@ -46,6 +49,7 @@ __all__ = [
     "settings_of",
     "start_level",
     "telemetry_of",
+    "verbose_request",
 ]
 
 

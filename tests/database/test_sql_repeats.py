@@ -53,7 +53,11 @@ def session() -> Iterator[Session]:
 
 
 def _add_sleep(connection: Any, _: Any) -> None:
-    connection.create_function("sleep", 1, lambda seconds: time.sleep(seconds) or seconds)
+    def sleep(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    connection.create_function("sleep", 1, sleep)
 
 
 View = Callable[[Request], Response]

@@ -9,6 +9,7 @@ from c2cotel.plugin import ApplicationSettings, settings_of, start_level, teleme
 from c2cotel_views import (
     configuration,
     debug,
+    debug_token,
     errors,
     health,
     index,
@@ -88,6 +89,7 @@ VIEWS = (
     ),
     *profiler.VIEWS,
     *debug.VIEWS,
+    *debug_token.VIEWS,
 )
 """Every view: its route, its guard, its entry in the index and its place in the documentation follow from its row."""
 
@@ -120,6 +122,7 @@ def includeme(config: Any) -> None:
             "C2C_SECRET is not set: %s not served, though the settings turn it on",
             ", ".join(row.path for row in enabled if row not in served),
         )
+    telemetry.install(sql_profiler.explain_verbose)
     if any(row in served for row in profiler.VIEWS):
         profiler.add_tween(config)
     config.include(errors)

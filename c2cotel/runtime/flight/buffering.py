@@ -42,14 +42,14 @@ class RequestLogs:
     Attributes:
         lowest: The lowest level that a request wants of any logger.
         buffer: What takes part in `logging`.
-        verbose: Number of running requests that want everything.
+        verbose: Running requests that want everything.
     """
 
     def __init__(self) -> None:
         self.buffer: LogBuffer | None = None
         self._undo: Callable[[], None] | None = None
         self._installing = threading.Lock()
-        self.verbose = 0
+        self.verbose: set[Entry] = set()
         self._guard = Guard(_logger, "Kept log records could not be logged")
 
     def install(self) -> None:

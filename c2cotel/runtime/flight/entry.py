@@ -43,7 +43,8 @@ class Entry:
         stall: How it stalled; None if it did not.
         is_verbose: Whether it was asked for by a token: everything about it is kept.
         buffered: Log records below their level that wait for its end; None if there are none.
-        plans: Plans of its statements, each with the statement.
+        explained: Statements whose plans are in its record; None as long as there are none.
+        onward: The token that its calls to other services carry; empty for none.
     """
 
     thread = ""
@@ -64,7 +65,8 @@ class Entry:
     stall: Any = None
     is_verbose = False
     buffered: Any = None
-    plans: Sequence[Mapping[str, str]] = ()
+    explained: set[str] | None = None
+    onward = ""
 
     # What is rare or comes later is an attribute of the class until then: one of these is made for each request.
     def __init__(

@@ -23,6 +23,7 @@ from c2cotel.runtime.flight.files import Files
 from c2cotel.runtime.flight.keeping import Keeper
 from c2cotel.runtime.flight.logs import error_noted, note_log
 from c2cotel.runtime.flight.making import RecordMaker, ShownPaths, merged
+from c2cotel.runtime.flight.verbose import Verbose
 from c2cotel.runtime.flight.waiting import Waiting
 from c2cotel.runtime.flight.watching import LOOK, Watcher
 from c2cotel.tracing import LocalTrace, Span
@@ -51,6 +52,7 @@ class FlightRecorder:
         worker: The thread that decides and writes.
         sdk_spans: Collects the spans of requests where the SDK makes them; None where our own tracer does.
         logs: Keeps log records below their level; None where nobody asked for that.
+        verbose: Takes tokens that ask for everything about a request.
         count_stall: Called for each time that a stall is told.
     """
 
@@ -68,6 +70,7 @@ class FlightRecorder:
         self.host = host
         self.sdk_spans: LocalSpans | None = None
         self.logs: RequestLogs | None = None
+        self.verbose = Verbose(folder)
         self.count_stall: Callable[[], object] = lambda: None
         self._settings = settings
         self._stall_timeout = stalls.seconds(recorder=settings.enabled)
@@ -117,7 +120,13 @@ class FlightRecorder:
         return usable
 
     def begin(
-        self, environ: dict[str, Any], request_id: str, span: trace.Span | None, traceparent: str, scope: Any
+        self,
+        environ: dict[str, Any],
+        request_id: str,
+        span: trace.Span | None,
+        traceparent: str,
+        scope: Any,
+        verbose_router: Any = None,
     ) -> Entry | None:
         """Note a request that starts; None where it is a part of one that is noted already, or nothing can be kept.
 
@@ -127,6 +136,7 @@ class FlightRecorder:
             span: Its span; None without traces.
             traceparent: Identity of the span; empty without one.
             scope: Has Pyramid's request as `request`, once there is one.
+            verbose_router: Pyramid's router, if a token asks for everything about the request.
         """
         if not self._is_on:
             return None
@@ -158,6 +168,12 @@ class FlightRecorder:
         if running is not None:
             entry.slot = running.begin(thread, start / 1e9, request_id, trace_id, method, self._paths[path])
         self._active.add(entry)
+        if verbose_router is not None:
+            self.verbose.mark(entry, verbose_router)
+            if self.logs is not None:
+                self.logs.install()
+                self.logs.verbose.add(entry)
+            self.worker.wake()
         return entry
 
     def end(self, entry: Entry, status: str, seconds: float, error: BaseException | None, *, failed: bool) -> None:
@@ -190,6 +206,8 @@ class FlightRecorder:
             entry.failed = True
             if error is not None and local.root is None:
                 entry.error = error_noted(error)
+        if entry.is_verbose and self.logs is not None:
+            self.logs.verbose.discard(entry)
         is_kept = entry.failed or bool(self._keeper.reasons(entry))
         if is_kept and entry.buffered is not None and self.logs is not None:
             self.logs.emit(entry)
