@@ -22,6 +22,9 @@ from c2cotel.errors import SettingsError
 DEFAULT = "/app/production.ini"
 """The file when nothing names one."""
 
+_REMARK = re.compile(r"\s[#;].*")
+"""What people write behind a value: for the file it is part of the value."""
+
 _SCHEME = "c2c://"
 """What the later versions of the library of 2018 write before a file whose ini uses the environment."""
 
@@ -213,9 +216,10 @@ def _prepare_names(text: str) -> None:
 
     The file is read before its application has a chance to import that.
     """
-    values = [value for section in _parsed(text).values() for value in section.values()]
+    values = [_REMARK.sub("", value) for section in _parsed(text).values() for value in section.values()]
     for entry_point in entry_points(group="c2cotel.ini_names"):
-        name = re.compile(rf"\b{re.escape(entry_point.name)}\b")
+        # Not the name of a database, a folder, a host or a package with hyphens.
+        name = re.compile(rf"(?<![\w/@.-]){re.escape(entry_point.name)}(?![\w/@-])")
         if any(name.search(value) for value in values):
             entry_point.load()
 

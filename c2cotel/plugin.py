@@ -19,7 +19,9 @@ from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
 from c2cotel.runtime import history as request_history
 from c2cotel.runtime.flight import search as flight_search
-from c2cotel.runtime.request_scope import defer
+from c2cotel.runtime.flight import tokens as debug_tokens
+from c2cotel.runtime.flight.verbose import verbose_request
+from c2cotel.runtime.request_scope import defer, note_rendering
 from c2cotel.runtime.telemetry import Telemetry
 from c2cotel.state import of as process_state
 from c2cotel.tracing.child import child as child_span
@@ -36,17 +38,20 @@ __all__ = [
     "StatsdSettings",
     "Telemetry",
     "child_span",
+    "debug_tokens",
     "defer",
     "flight_search",
     "forks",
     "has_secret",
     "merge_totals",
+    "note_rendering",
     "process_state",
     "request_history",
     "setting",
     "settings_of",
     "start_level",
     "telemetry_of",
+    "verbose_request",
 ]
 
 

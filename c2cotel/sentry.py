@@ -20,6 +20,7 @@ from pyramid.threadlocal import get_current_request
 
 from c2cotel import redaction, state
 from c2cotel.config.settings import SentrySettings
+from c2cotel.delivery.guard import Guard
 from c2cotel.errors import SettingsError
 from c2cotel.logs.record import message_of, request_fields
 from c2cotel.otel.sdk_private import is_suppressed
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
 _TWEEN = f"{__name__}.tween_factory"
+_GUARD = Guard(logging.getLogger(__name__), "An error could not be sent to Sentry")
 _FIRST_ERROR = 500
 _FLUSH_SECONDS = 2.0
 _LOGGERS_OF_ERRORS = ("c2cotel_views.errors", "c2cwsgiutils.errors")
@@ -147,11 +149,13 @@ def tween_factory(handler: Callable[[Any], Any], _: Any) -> Callable[[Any], Any]
         try:
             response = handler(request)
         except Exception as error:
-            defer(request, partial(_capture, error))
+            with _GUARD:
+                defer(request, partial(_capture, error))
             raise
-        raised = getattr(request, "exception", None)
-        if raised is not None and response.status_int >= _FIRST_ERROR:
-            defer(request, partial(_capture, raised))
+        with _GUARD:
+            raised = getattr(request, "exception", None)
+            if raised is not None and response.status_int >= _FIRST_ERROR:
+                defer(request, partial(_capture, raised))
         return response
 
     return tween
@@ -168,6 +172,12 @@ class _Filter:
         self._excluded = (*settings.excludes, *_LOGGERS_OF_ERRORS)
 
     def __call__(self, event: Event, hint: Hint) -> Event | None:
+        """The event that leaves; what cannot be cleaned stays here, and a line says so."""
+        with _GUARD:
+            return self._cleaned(event, hint)
+        return None
+
+    def _cleaned(self, event: Event, hint: Hint) -> Event | None:
         logger = event.get("logger") or ""
         if is_suppressed() or any(logger == name or logger.startswith(f"{name}.") for name in self._excluded):
             return None
@@ -201,7 +211,8 @@ def _capture(error: BaseException) -> None:
         return
     import sentry_sdk  # noqa: PLC0415  # an extra
 
-    sentry_sdk.capture_exception(error)
+    with _GUARD:
+        sentry_sdk.capture_exception(error)
 
 
 def _release(settings: SentrySettings) -> str | None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextvars
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from c2cotel import redaction
 from c2cotel.config.settings import BroadcastSettings
@@ -11,6 +15,8 @@ from c2cotel.errors import SettingsError
 
 if TYPE_CHECKING:
     from redis import Redis
+
+T = TypeVar("T")
 
 _TIMEOUT = 2.0
 """Seconds for a connection, and for an answer: a server that is dead must not cost a caller all of its own patience."""
@@ -33,6 +39,35 @@ class Store:
     def key(self, name: str) -> str:
         """The key under which a value of this service is kept."""
         return self.prefix + name
+
+    def ask(self, act: Callable[[Redis], T], timeout: float = _TIMEOUT) -> T:
+        """What an action with the client gives; a resolver that hangs costs its caller no more than the timeout.
+
+        Args:
+            act: Takes the client; runs in a thread of its own.
+            timeout: Seconds to wait.
+
+        Raises:
+            TimeoutError: it has not ended by then.
+            Exception: what it raised.
+        """
+        outcomes: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+        def run() -> None:
+            try:
+                outcomes.put((act(self.client), None))
+            except BaseException as error:  # noqa: BLE001  # raised where it was asked for
+                outcomes.put((None, error))
+
+        context = contextvars.copy_context()  # what is sent belongs to the caller's trace
+        threading.Thread(target=context.run, args=(run,), name="c2cotel store", daemon=True).start()
+        try:
+            result, error = outcomes.get(timeout=timeout)
+        except Empty:
+            raise TimeoutError(f"no answer within {timeout:g} s") from None
+        if error is not None:
+            raise error
+        return cast("T", result)
 
 
 def connect(settings: BroadcastSettings) -> tuple[Store, Redis] | None:

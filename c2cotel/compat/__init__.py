@@ -80,6 +80,9 @@ _LOGGERS = {
 }
 """Our loggers, and those of 2018 under whose names their records appear; parents first."""
 
+_WORDING = {"%s %s was answered with %d: %s (request %s)": "%s %s returned status code %d: %s (request %s)"}
+"""Our log lines, and how they were worded: saved searches look for that."""
+
 _AS_IN_2018 = ("STATSD_2018_NAMES", "C2C_OPEN_RESET", "C2C_SHOW_ERRORS", "C2C_IGNORE_UNKNOWN_CHECKS")
 """Settings that are on unless somebody says otherwise."""
 
@@ -153,7 +156,7 @@ def adopt_loggers() -> None:
 
 
 def _rename_records() -> None:
-    """Give the records of our loggers the names that they had, for who looks for these in his logs."""
+    """Give the records of our loggers the names and the wording that they had, for saved searches in logs."""
     make = logging.getLogRecordFactory()
 
     def renamed(name: str, *args: Any, **kwargs: Any) -> logging.LogRecord:
@@ -161,6 +164,7 @@ def _rename_records() -> None:
             package, _, rest = name.partition(".")
             if package in _LOGGERS:
                 name = _LOGGERS.get(name) or f"{OLD}.{rest}"
+                args = tuple(_WORDING.get(each, each) if isinstance(each, str) else each for each in args)
         return make(name, *args, **kwargs)
 
     logging.setLogRecordFactory(renamed)

@@ -17,6 +17,7 @@ from c2cotel.config.parsers import (
     duration,
     header_name,
     level,
+    logger_levels,
     loggers,
     milliseconds,
     packages,
@@ -193,6 +194,29 @@ class SqlSettings:
         default=False,
         doc="Make the request id the `application_name` of PostgreSQL transactions.",
     )
+    repeats: int = setting(
+        "C2C_SQL_REPEATS",
+        "c2c.sql_repeats",
+        parse=whole,
+        default=10,
+        doc="Number of times that a request may send the same statement without a warning; `0`: any.",
+    )
+    slow: float = setting(
+        "C2C_SLOW_SQL",
+        "c2c.slow_sql",
+        parse=duration,
+        default=1.0,
+        doc="Time from which a statement is slow and warned about; `0`: never.",
+        shown="`1s`",
+    )
+    own_packages: tuple[str, ...] = setting(
+        "C2C_OWN_PACKAGES",
+        "c2c.own_packages",
+        parse=packages,
+        default=(),
+        doc="Python packages of the application, separated by blanks, whose lines are its own.",
+        shown="what is not installed in `site-packages`",
+    )
 
 
 @dataclass(frozen=True)
@@ -226,6 +250,14 @@ class LogSettings:
         parse=boolean,
         default=False,
         doc="One INFO record a request on `c2cotel.access`: route, status, times.",
+    )
+    buffer: Mapping[str, int] | None = setting(
+        "C2C_LOG_BUFFER",
+        "c2c.log_buffer",
+        parse=logger_levels,
+        doc="Loggers with the level from which their records are kept for each request, and logged only if it fails or "
+        "is slow: `app:DEBUG,sqlalchemy.engine:INFO`.",
+        shown="none",
     )
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from c2cotel.delivery.once import Once
@@ -34,14 +35,18 @@ class Lines:
     def put(self, channel: str, message: Any) -> bool:
         """Add a message at the end of its line; returns whether it will be worked off."""
         with self._lock:
+            has_room = True
             line = self._waiting.get(channel)
             if line is not None:
-                if len(line) >= _LONGEST_LINE:
-                    self._complain(channel, "its handler hangs, and too many messages wait")
-                    return False
-                line.append(message)
-                return True
-            self._waiting[channel] = deque([message])
+                has_room = len(line) < _LONGEST_LINE
+                if has_room:
+                    line.append(message)
+            else:
+                self._waiting[channel] = deque([message])
+        if line is not None:
+            if not has_room:  # told without the lock: a log handler may send a message, too
+                self._complain(channel, "its handler hangs, and too many messages wait")
+            return has_room
         thread = threading.Thread(
             target=self._run, args=(channel,), name=f"c2cotel {self._what} {channel}", daemon=True
         )
@@ -65,8 +70,9 @@ class Lines:
             try:
                 self._work(message)
             except BaseException:  # whatever a handler raises, SystemExit too: the line goes on
-                if self._complaints.first(channel):
-                    _logger.exception("%s on channel %s failed; later messages are worked off", self._what, channel)
+                with suppress(BaseException):  # a log handler of the application's may do the same
+                    if self._complaints.first(channel):
+                        _logger.exception("%s on channel %s failed; later messages are worked off", self._what, channel)
 
     def _complain(self, channel: str, reason: str) -> None:
         if self._complaints.first((channel, reason)):

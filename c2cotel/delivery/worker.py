@@ -122,7 +122,10 @@ class Worker:
     def _complain(self, error: BaseException) -> None:
         try:
             kind = f"{type(error).__name__}: {error}"
-        except Exception:  # noqa: BLE001  # an error of somebody's class, whose text cannot be made
+        except BaseException:  # noqa: BLE001  # an error of somebody's class, whose text cannot be made
             kind = type(error).__name__
-        if self._complaints.first(kind):
-            _logger.error("%s failed and goes on (logged once)", self._name, exc_info=error)
+        try:
+            if self._complaints.first(kind):
+                _logger.error("%s failed and goes on (logged once)", self._name, exc_info=error)
+        except BaseException:  # noqa: BLE001  # a log handler of the application's: the thread goes on all the same
+            return

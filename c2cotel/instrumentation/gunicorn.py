@@ -17,6 +17,7 @@ from c2cotel.metrics.observations import Observation
 from c2cotel.runtime.telemetry import Telemetry
 
 _logger = logging.getLogger(__name__)
+_GUARD = Guard(_logger, "A record of gunicorn could not be cleaned")
 
 _WITH_THREADS = ("ThreadWorker",)
 _TCP_INFO = struct.Struct("<24xI")
@@ -32,11 +33,12 @@ _WITH_ADDRESSES = {
 
 class _SecretsHidden(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(atoms := record.args, dict):
-            # In place: gunicorn made them for this line alone, in a dictionary that knows how to read its format.
-            for name, redacted in _WITH_ADDRESSES.items():
-                if isinstance(atom := atoms.get(name), str):
-                    atoms[name] = redacted(atom)
+        with _GUARD:
+            if isinstance(atoms := record.args, dict):
+                # In place: gunicorn made them for this line alone, in a dictionary that knows how to read its format.
+                for name, redacted in _WITH_ADDRESSES.items():
+                    if isinstance(atom := atoms.get(name), str):
+                        atoms[name] = redacted(atom)
         return True
 
 
@@ -44,11 +46,12 @@ class _ErrorsHidden(logging.Filter):
     """For what an application raises and nobody answers: gunicorn tells its address, and the stack."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                redaction.anywhere(argument) if isinstance(argument, str) else argument for argument in record.args
-            )
-        record.exc_text = stack_of(record)
+        with _GUARD:
+            if isinstance(record.args, tuple):
+                record.args = tuple(
+                    redaction.anywhere(argument) if isinstance(argument, str) else argument for argument in record.args
+                )
+            record.exc_text = stack_of(record)
         return True
 
 
@@ -122,7 +125,8 @@ def _serve_in_workers() -> Callable[[], None]:
 
     def init_process(self: Worker) -> None:
         state.of(_Worker).worker = self
-        broadcast.serve()
+        with _GUARD:
+            broadcast.serve()
         original(self)
 
     Worker.init_process = init_process  # type: ignore[method-assign]  # its hooks belong to the application

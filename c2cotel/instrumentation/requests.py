@@ -29,6 +29,8 @@ from c2cotel.metrics.recorder import Recorder, Series
 from c2cotel.otel.contrib import free_instrumentor
 from c2cotel.otel.http import OTHER_VERB, VERBS
 from c2cotel.otel.sdk_private import is_suppressed
+from c2cotel.runtime.flight.entry import ENTRY
+from c2cotel.runtime.flight.tokens import HEADER
 from c2cotel.runtime.request_id import HEADERS
 from c2cotel.runtime.telemetry import Telemetry
 
@@ -69,9 +71,10 @@ def _measured(original: Callable[..., Any], telemetry: Telemetry) -> Callable[..
             return original(self, request, stream, timeout, *args, **kwargs)
         if timeout is None:
             timeout = default_timeout
-        try:
-            if timeout is None:
+        if timeout is None:
+            with guard:
                 _warn_once(request, warned)
+        try:
             request = _with_headers(request, id_header)
         except Exception as error:  # noqa: BLE001  # a request prepared by hand may be anything
             guard.about(error)
@@ -101,6 +104,9 @@ def _with_headers(request: Any, id_header: str) -> Any:
     request_id = getattr(current, "c2c_request_id", None)
     if request_id is not None and id_header not in headers:
         added[id_header] = request_id
+    entry = None if current is None else current.environ.get(ENTRY)
+    if entry is not None and entry.onward and HEADER not in headers:
+        added[HEADER] = entry.onward
     if "traceparent" not in headers and trace.get_current_span().get_span_context().is_valid:
         propagate.inject(added)
     if not added:
@@ -125,7 +131,7 @@ def _warn_once(request: Any, warned: Once) -> None:
 
 def _call_site() -> tuple[str, int]:
     frame = sys._getframe(1)  # noqa: SLF001  # what `inspect.currentframe` returns
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _PLUMBING:
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _PLUMBING:
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
@@ -182,13 +188,18 @@ def _spans(telemetry: Telemetry) -> Callable[[], None]:
         return lambda: None
     contrib.instrument(meter_provider=NoOpMeterProvider(), request_hook=_hide_secrets, skip_dep_check=True)
     traced = Session.send
+    guard = Guard(_logger, "An outgoing request could not be copied")
 
     def send(self: Session, request: Any, **options: Any) -> Any:
         """Contrib puts the trace into the request that it is given: it is given a copy."""
-        if not telemetry.closed and request.headers is not None:
-            request, headers = copy(request), request.headers
-            request.headers = CaseInsensitiveDict(headers)
-        return traced(self, request, **options)
+        sent = request
+        if not telemetry.closed:
+            with guard:  # what is no request at all is for `requests` to refuse
+                if request.headers is not None:
+                    copied = copy(request)
+                    copied.headers = CaseInsensitiveDict(request.headers)
+                    sent = copied
+        return traced(self, sent, **options)
 
     # Whoever takes contrib's instrumentation out finds what it looks for, and takes ours out with it.
     vars(send).update({**vars(traced), "__wrapped__": getattr(traced, "__wrapped__", traced)})

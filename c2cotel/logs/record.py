@@ -84,7 +84,10 @@ def note_origins(watch: Callable[[logging.LogRecord], object] | None = None) -> 
 
     def noted(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
-        setattr(record, _ORIGIN, _origin_now())
+        try:
+            setattr(record, _ORIGIN, _origin_now())
+        except Exception:  # noqa: BLE001  # a request or a span of the application's own kind: the record is made
+            setattr(record, _ORIGIN, (_NO_REQUEST, trace.INVALID_SPAN_CONTEXT))
         if watch is not None:
             watch(record)
         return record
@@ -145,7 +148,7 @@ def extras_of(record: logging.LogRecord) -> dict[str, Any]:
 def request_fields() -> RequestFields:
     """Which request the current thread answers; empty outside of one."""
     stack = manager.stack
-    request = stack[-1]["request"] if stack else None
+    request = stack[-1].get("request") if stack else None
     if request is None:
         return _NO_REQUEST
     environ = getattr(request, "environ", None)
@@ -172,7 +175,7 @@ def request_fields() -> RequestFields:
         if request_id is not None:
             environ[_KNOWN] = route, environ.get("PATH_INFO"), fields
     except Exception as error:  # noqa: BLE001  # a request of any kind, in any state
-        fields.setdefault("path", f"[cannot be read: {error!r}]")
+        fields.setdefault("path", f"[cannot be read: {type(error).__name__}]")
     return fields
 
 
@@ -221,4 +224,4 @@ def as_plain(value: Any) -> Any:
         text = str(redaction.value(value)) if isinstance(value, _CONTAINERS) else str(value)
         return _limited(text)
     except Exception as error:  # noqa: BLE001  # any object may be logged
-        return f"[{type(value).__name__} has no text: {error!r}]"
+        return f"[{type(value).__name__} has no text: {type(error).__name__}]"

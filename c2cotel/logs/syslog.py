@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from logging.handlers import SYSLOG_UDP_PORT, SysLogHandler
 from typing import Any
 
@@ -91,7 +92,7 @@ class PyramidCeeSysLogHandler(logging.Handler):
             if self.socktype != socket.SOCK_STREAM:
                 self._resolve(self.address, socket.AI_NUMERICHOST)
                 return
-        except socket.gaierror:
+        except (socket.gaierror, UnicodeError):
             pass
         if self._looking_up is None or not self._looking_up.is_alive():
             self._looking_up = threading.Thread(
@@ -103,7 +104,7 @@ class PyramidCeeSysLogHandler(logging.Handler):
         try:
             self._resolve(address, 0)
             self._send_waiting()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one of a host
             self._complain(error)
 
     def _resolve(self, address: tuple[str, int], flags: int) -> None:
@@ -150,11 +151,12 @@ class PyramidCeeSysLogHandler(logging.Handler):
             self._forget()
             raise
 
-    def _complain(self, error: OSError) -> None:
+    def _complain(self, error: Exception) -> None:
         if not self._away:
             self._away = True
             # Not through logging: this may be all the logging there is.
-            print(f"syslog at {self.address} cannot be reached: {error} (logged once)", file=sys.stderr)
+            with suppress(Exception):  # a closed standard error, say
+                print(f"syslog at {self.address} cannot be reached: {error} (logged once)", file=sys.stderr)
 
     def _forget(self) -> None:
         target, self._target = self._target, None

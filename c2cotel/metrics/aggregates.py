@@ -5,6 +5,7 @@ Folded and collected by background threads.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -23,11 +24,13 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 
+from c2cotel.delivery.guard import Guard
 from c2cotel.metrics.instruments import Instrument, Kind
 from c2cotel.metrics.observations import Observer
 from c2cotel.metrics.points import fitting, metric, otel_identity
 from c2cotel.metrics.recorder import Series
 
+_GUARD = Guard(logging.getLogger(__name__), "A gauge could not be observed")
 _DELTA = AggregationTemporality.DELTA
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
@@ -117,9 +120,10 @@ class AggregateSink:
     def _observed(self, now: int) -> list[Metric]:
         observed: dict[tuple[str, str, bool], list[NumberDataPoint]] = {}
         for observe in list(self._observers):
-            for seen in observe():
-                points = observed.setdefault((seen.name, seen.unit, seen.is_total), [])
-                points.append(NumberDataPoint(seen.attributes, self._born if seen.is_total else 0, now, seen.value))
+            with _GUARD:
+                for seen in list(observe()):
+                    points = observed.setdefault((seen.name, seen.unit, seen.is_total), [])
+                    points.append(NumberDataPoint(seen.attributes, self._born if seen.is_total else 0, now, seen.value))
         return [
             Metric(name, "", unit, Sum(points, _CUMULATIVE, is_monotonic=True) if is_total else Gauge(points))
             for (name, unit, is_total), points in observed.items()

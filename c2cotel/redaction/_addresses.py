@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from c2cotel.redaction._extents import HIDDEN, MOST_SECRETS
+from c2cotel.redaction._extents import HIDDEN, MOST_MARKS, MOST_SECRETS
 from c2cotel.redaction._names import is_secret
 
 _RUN = re.compile(r"""\s|["'`](?=[\s,;:)\}\]>\\]|\Z)|\\{1,15}["']|\Z""")
@@ -56,8 +56,11 @@ def hide_credentials(text: str, low: str, *, is_cut: bool) -> str:
     """
     parts: list[str] = []
     done = run_end = last_at = 0
-    at = 0
+    at = addresses = 0
     while (mark := _MARK.search(low, at)) is not None:
+        addresses += 1
+        if addresses > MOST_MARKS:
+            return "".join([*parts, text[done : mark.start()], HIDDEN])
         start = mark.end()
         if start > run_end:
             run = _RUN.search(text, start)
@@ -78,13 +81,15 @@ def hide_credentials(text: str, low: str, *, is_cut: bool) -> str:
 
 def hide_encoded_credentials(text: str) -> str:
     """The text with what stands between `://` and `@` hidden where both are percent-encoded."""
-    parts = []
-    done = 0
-    at = 0
+    parts: list[str] = []
+    done = at = signs = 0
     while (mark := _ENCODED.search(text, at)) is not None:
         at = mark.end()
         user_end = last = 0
         while (sign := _ENCODED_PARTS.search(text, at)) is not None and sign["end"] is None:
+            signs += 1
+            if signs > MOST_MARKS:
+                return "".join([*parts, text[done:at], HIDDEN])
             at = sign.end()
             if sign["sign"] == "40":
                 last = sign.start()

@@ -16,6 +16,12 @@ HIDDEN = "REDACTED"
 MOST_SECRETS = 1_000
 """Secrets of one text; what follows them is hidden whole, for no text of use has more."""
 
+MOST_MARKS = 4_000
+"""Addresses of one text, or names like those of secrets; what follows is hidden whole, for no text of use has more.
+
+Each costs as much as a hundred characters without any.
+"""
+
 _QUOTE = re.compile(r"""(?:[bBuUrRfFeEnNxX]{1,2}|@)?(?P<quote>\\{0,15}["'`])""")
 _ENTITY = re.compile(r"&(?:quot|#3[49]|#x2[27]);", re.IGNORECASE)
 _BRACKET = re.compile(r"""(?:[A-Za-z_][\w.]{0,60}\((?=(?:\w{1,40}=)?[bBuUrR]{0,2}["'\[({]))|[\[({]""")

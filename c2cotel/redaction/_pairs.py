@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from c2cotel.redaction._extents import HIDDEN, MOST_SECRETS, Extent, Text, lower
+from c2cotel.redaction._extents import HIDDEN, MOST_MARKS, MOST_SECRETS, Extent, Text, lower
 from c2cotel.redaction._names import COUNTED, HEADER, kind_of
 
 _LETTER = r"%(?:25){0,3}(?:4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a])"
@@ -40,6 +40,9 @@ _BLANKS = re.compile(r"[ \t]*")
 _NEXT_LINE = re.compile(r"[ \t]*\n[ \t]+(?=[^\s])")
 _BLOCK = re.compile(r"[ \t]*[|>][-+]?[ \t]*\n")
 _ESCAPED_BLOCK = re.compile(r"[ \t]*[|>][-+]?[ \t]*\\+n")
+_COUNT = re.compile(r"[ ]?\d{1,20}(?:\.\d{1,20})?(?=[\s,)}\]]|\Z)")
+"""A number as it mostly stands after a name such as `tokens`, where it is harmless."""
+
 _IN_NAMES = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-%"
 _ELEMENT = re.compile(r"<(?:[\w.-]{1,40}:)?\Z")
 _NAMED = re.compile(r"""\b(?:name|id)\s?=\s?["']\Z""")
@@ -59,8 +62,11 @@ def hide_pairs(text: str, low: str) -> str:
     """
     values = Text(text)
     parts: list[str] = []
-    done = at = count = 0
+    done = at = count = names = 0
     while (match := _FIND.search(low, at)) is not None:
+        names += 1
+        if names > MOST_MARKS:
+            return "".join([*parts, text[done : match.start()], HIDDEN])
         at = match.end("rest")
         extent = _extent(values, low, match, done)
         if extent is None:
@@ -150,6 +156,8 @@ def _extent(values: Text, low: str, match: re.Match[str], done: int) -> Extent |
     follows = match.lastgroup or ""
     if kind is None and not (name.endswith("auth") and follows == "equals"):
         return None
+    if kind == COUNTED and follows == "equals" and _COUNT.match(low, match.end()):
+        return None
     quote = match["quote"] or ""
     return _AFTER[follows](_Name(values, low, match, start, name, "" if quote.startswith("%") else quote, kind))
 
@@ -236,4 +244,5 @@ def _start(text: str, at: int) -> int:
 
 def _is_source(text: str, start: int) -> bool:
     """Whether a position is in a line of source in a traceback: what stands there are expressions."""
-    return _SOURCE.search(text, max(0, start - 600), start) is not None
+    first = max(0, start - 600)
+    return text.find('File "', first, start) >= 0 and _SOURCE.search(text, first, start) is not None

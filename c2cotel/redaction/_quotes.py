@@ -86,7 +86,7 @@ def hide_quoted(text: str, low: str) -> str:
         text = _after(text, _PIPELINE, ") of pipeline", " …")
     if "with args beginning with:" in low:
         text = _ARGUMENTS.sub(rf"\1 {HIDDEN}", text)
-    if "key (" in low:
+    if "key (" in low and ")=(" in low:
         text = _to_end_of(text, _KEY, _KEY_END, HIDDEN)
     if "failing row" in low:
         text = _to_end_of(text, _ROW, _ROW_END, HIDDEN)

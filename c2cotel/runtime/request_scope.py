@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pyramid.request import Request
 from pyramid.threadlocal import manager
-
-from c2cotel.metrics.recorder import Series
 
 SCOPE = "c2c.scope"
 """Where the environ of a request has its `Scope`."""
@@ -27,9 +26,9 @@ class Scope:
         render_seconds: How long each rendering of the latest attempt took.
         deferred: What is done for the attempt that was answered, once it is clear which one that is.
         queue: Seconds that the request waited for its application, where the proxy told; else None.
+        statements: How often it sent each SQL statement, where somebody counts them.
         streams: Whether its body is made while it is sent.
         calls: Number and seconds of the calls of each kind, `sql`, `redis` or `http`, where somebody counts them.
-        statements: How often it executed each statement, by its series, where somebody counts them.
     """
 
     __slots__ = ("calls", "deferred", "queue", "render_seconds", "request", "request_id", "statements", "streams")
@@ -40,9 +39,9 @@ class Scope:
         self.render_seconds: list[float] = []
         self.deferred: list[Callable[[], object]] | None = None
         self.streams = False
+        self.statements: dict[Any, Any] | None = None
         self.queue: float | None = None
         self.calls: dict[str, tuple[int, float]] | None = None
-        self.statements: dict[Series, int] | None = None
 
     def begin_attempt(self, request: Request) -> None:
         """Forget an earlier attempt: it is not answered."""
@@ -51,16 +50,12 @@ class Scope:
             self.deferred = None
         self.request = request
 
-    def count(self, kind: str, series: Series, seconds: float) -> None:
+    def count(self, kind: str, seconds: float) -> None:
         """Count a call to a database, to Redis or to another service."""
         if self.calls is None:
             self.calls = {}
         calls, spent = self.calls.get(kind, (0, 0.0))
         self.calls[kind] = calls + 1, spent + seconds
-        if kind == "sql":
-            if self.statements is None:
-                self.statements = {}
-            self.statements[series] = self.statements.get(series, 0) + 1
 
     def add_calls(self, inner: Scope) -> None:
         """Count the calls of a sub-request as this request's."""
@@ -69,10 +64,6 @@ class Scope:
             for kind, (calls, spent) in inner.calls.items():
                 before, seconds = mine.get(kind, (0, 0.0))
                 mine[kind] = before + calls, seconds + spent
-        if inner.statements is not None:
-            statements = self.statements = self.statements or {}
-            for series, count in inner.statements.items():
-                statements[series] = statements.get(series, 0) + count
 
     def run_deferred(self) -> None:
         """Do what was deferred, with the request as Pyramid's current one."""
@@ -99,6 +90,18 @@ def defer(request: Request, act: Callable[[], object]) -> None:
         scope.deferred = [act]
     else:
         scope.deferred.append(act)
+
+
+def note_rendering(request: Request, seconds: float) -> None:
+    """Count something that was rendered for a request without one of Pyramid's renderers.
+
+    Args:
+        request: The request whose answer it is part of.
+        seconds: How long it took.
+    """
+    scope: Scope | None = request.environ.get(SCOPE)
+    if scope is not None:
+        scope.render_seconds.append(seconds)
 
 
 def outer_scope() -> Scope | None:

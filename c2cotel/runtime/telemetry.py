@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import HOST_NAME, SERVICE_VERSION
 
 from c2cotel import state, stats
 from c2cotel.config.declare import Settings
-from c2cotel.config.settings import FlightRecorderSettings, RequestIdSettings
+from c2cotel.config.settings import FlightRecorderSettings, RequestIdSettings, SqlSettings
 from c2cotel.delivery.forks import forks
 from c2cotel.host.directory import StateFolder
 from c2cotel.metrics.observations import Observer
@@ -23,6 +23,7 @@ from c2cotel.runtime.flight.entry import local_now
 from c2cotel.runtime.history import History
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.runtime.saturation import observe_process, time_collections
+from c2cotel.runtime.statements import Statements
 from c2cotel.stats.backend import Backend
 
 _logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Telemetry:
         flight: Keeps requests; None if it is off.
         history: Adds up requests for the console; None if it is off.
         recorder: Takes measurements.
+        statements: Watches the SQL statements of requests.
         tracer: Makes spans; None if nobody records them.
         request_id_keys: Where a WSGI environ may have the caller's request id.
         new_request_id: Makes one.
@@ -82,6 +84,7 @@ class Telemetry:
         self.history: History | None = None
         self.recorder = pipeline.recorder
         self.tracer = pipeline.tracer
+        self.statements = Statements(settings.section(SqlSettings), pipeline.recorder, lambda: self.measures)
         self.request_id_keys = request_id.environ_keys(settings.section(RequestIdSettings).header)
         self._ids = request_id.Ids()
         self.new_request_id = self._ids.take
@@ -148,6 +151,7 @@ class Telemetry:
                 host=str(resource[HOST_NAME]),
                 version=str(resource.get(SERVICE_VERSION) or "unknown"),
             )
+            self.statements.counts = True
             self._pipeline.add_history(self.history)
 
     def install(self, instrumentation: Callable[[Telemetry], Callable[[], None]]) -> None:

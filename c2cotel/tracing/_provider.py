@@ -22,6 +22,7 @@ from c2cotel.otel.sdk_private import is_ending
 from c2cotel.tracing._ids import IdSource
 from c2cotel.tracing._span import Span
 from c2cotel.tracing._tracer import Delivery, Tracer
+from c2cotel.tracing.child import GUARD
 
 
 class LateSpanProcessor(SpanProcessor):
@@ -114,7 +115,8 @@ class TracerProvider(SdkTracerProvider):
             late.shutdown()
 
     def _started(self, span: Span, context: Context | None) -> None:
-        self._others.on_start(span, parent_context=context)
+        with GUARD:
+            self._others.on_start(span, parent_context=context)
 
     def _hand_over(self, span: Span) -> None:
         for late in self._late:
@@ -125,5 +127,6 @@ class TracerProvider(SdkTracerProvider):
         self._tell(span)
 
     def _tell(self, span: Span) -> None:
-        is_ending(self._others, span)
-        self._others.on_end(span.readable())
+        with GUARD:
+            is_ending(self._others, span)
+            self._others.on_end(span.readable())

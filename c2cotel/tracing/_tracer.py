@@ -42,7 +42,7 @@ from c2cotel.otel.sdk_private import SPAN_KEY, attach_span, current_context, new
 from c2cotel.tracing._ids import random_bits
 from c2cotel.tracing._notes import Latest, is_link, noted
 from c2cotel.tracing._span import Span
-from c2cotel.tracing.child import message_of
+from c2cotel.tracing.child import GUARD, message_of
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -135,6 +135,8 @@ class Tracer(trace.Tracer):
         start_time: int | None = None,
         record_exception: bool = True,  # the interface
         set_status_on_exception: bool = True,
+        *,
+        force: bool = False,
     ) -> trace.Span:
         parent: SpanContext | None
         current: Any = (current_context() if context is None else context).get(SPAN_KEY)
@@ -157,12 +159,16 @@ class Tracer(trace.Tracer):
             flags = parent_flags & _RANDOM
             decision = parent_flags & _SAMPLED if self._parent_decides else self._child
         if decision is None:
-            result = self.sampler.should_sample(context, trace_id, name, kind, attributes, links or ())
-            attributes, state = result.attributes, result.trace_state or _NO_STATE
-            sampled = result.decision is Decision.RECORD_AND_SAMPLE
-            records = result.decision is not Decision.DROP
+            state, sampled, records = _NO_STATE, False, False
+            with GUARD:  # a sampler of the application's
+                result = self.sampler.should_sample(context, trace_id, name, kind, attributes, links or ())
+                attributes, state = result.attributes, result.trace_state or _NO_STATE
+                sampled = result.decision is Decision.RECORD_AND_SAMPLE
+                records = result.decision is not Decision.DROP
         else:
             sampled = records = bool(decision)
+        if force:
+            sampled = records = True
         if sampled:
             flags |= _SAMPLED
         if self._own_ids:

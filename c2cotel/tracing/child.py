@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Mapping
 from contextvars import Token
@@ -10,7 +11,10 @@ from typing import Any
 from opentelemetry import context, trace
 
 from c2cotel import redaction
+from c2cotel.delivery.guard import Guard
 from c2cotel.otel.sdk_private import attach_span
+
+GUARD = Guard(logging.getLogger(__name__), "A span could not be made or ended: a sampler or a span processor fails")
 
 
 def record_error(span: trace.Span, error: BaseException, *, failed: bool = True) -> None:
@@ -54,6 +58,8 @@ def qualified_name(error: BaseException) -> str:
 class child:  # noqa: N801  # used as a statement: `with child(tracer, name):`
     """A span around a block, current inside it; the SDK's own context manager costs a third more.
 
+    Nothing that it does can raise, whatever samplers and span processors of the application do.
+
     Args:
         tracer: Makes it.
         name: Name of the span.
@@ -65,8 +71,13 @@ class child:  # noqa: N801  # used as a statement: `with child(tracer, name):`
     _token: Token[Any] | None
 
     def __init__(self, tracer: trace.Tracer, name: str, attributes: Mapping[str, Any] | None = None) -> None:
-        self._span = tracer.start_span(name, attributes=attributes)
-        self._token = attach_span(self._span)
+        self._token = None
+        try:
+            self._span = tracer.start_span(name, attributes=attributes)
+            self._token = attach_span(self._span)
+        except Exception as error:  # noqa: BLE001  # a sampler, or a processor that is told of the start
+            GUARD.about(error)
+            self._span = trace.INVALID_SPAN
 
     def __enter__(self) -> trace.Span:
         return self._span
@@ -83,12 +94,13 @@ class child:  # noqa: N801  # used as a statement: `with child(tracer, name):`
 
     def resume(self) -> None:
         """Make the span the current one again."""
-        self._token = attach_span(self._span)
+        if self._span is not trace.INVALID_SPAN:
+            self._token = attach_span(self._span)
 
     def finish(self, error: BaseException | None) -> None:
         """End the span; a generator that is closed early is no failure."""
-        try:
+        with GUARD:
             if error is not None and not isinstance(error, GeneratorExit):
                 record_error(self._span, error)
-        finally:
+        with GUARD:
             self._span.end()

@@ -287,6 +287,48 @@ def test_a_redis_that_hangs_costs_no_more_than_the_timeout(
     assert handled == [{}, {"n": 2}], "this process has acted all the same, and once"
 
 
+def test_a_stopped_process_costs_no_more_than_the_timeout(peers: Callable[..., list[Process]]) -> None:
+    others = peers(2)
+    assert pids(who()) == {other.pid for other in others}
+    others[0].signal(signal.SIGSTOP)
+    for _ in range(2):
+        start = time.monotonic()
+        assert pids(who(timeout=1)) == {None, others[1].pid}
+        assert 1 <= time.monotonic() - start < 3
+    others[0].signal(signal.SIGCONT)
+    wait_until(lambda: pids(who()) == {other.pid for other in others}, "it answers again")
+
+
+@pytest.mark.parametrize("setting", ["C2C_REDIS_URL", "C2C_REDIS_SENTINELS"])
+@pytest.mark.parametrize("expect_answers", [True, False])
+def test_a_resolver_that_hangs_costs_no_more_than_the_timeout(
+    setting: str, expect_answers: bool, handled: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def resolve(host: Any, *args: Any, **options: Any) -> Any:
+        if host == "redis.example":
+            hanging.wait(60)
+            raise socket.gaierror("nobody answers")
+        return look_up(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.delenv("C2C_REDIS_URL")
+    monkeypatch.setenv(setting, "redis://redis.example:6379" if setting == "C2C_REDIS_URL" else "redis.example:6379")
+    monkeypatch.setenv("C2C_REDIS_SERVICENAME", "us")
+    try:
+        start = time.monotonic()
+        c2cotel.setup()
+        broadcast.broadcast("heard", {"n": 1}, expect_answers=expect_answers, timeout=1)
+        c2cotel.setup().close()
+        assert time.monotonic() - start < 5
+        assert handled == [{"n": 1}], "this process acts all the same"
+    finally:
+        hanging.set()
+    wait_until(lambda: not listeners(), "nobody listens any more")
+
+
 def test_subscriptions_are_kept_from_setup_to_setup(handled: list[Any]) -> None:
     assert broadcast.broadcast("heard", {"n": 1}, expect_answers=True) == [None]
     for n in (2, 3):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from tests.servers.client import get
-from tests.servers.databases import PostgresPair, postgres_pair
+from tests.servers.databases import PostgresPair, Valkey, postgres_pair
 from tests.servers.local import HOST, environment, free_tcp_port, wait_until
 from tests.servers.process import Process
 from tests.servers.udp import UdpListener
@@ -39,94 +39,180 @@ def python(code: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[PostgresPair]:
+    """A master and its replica, with the table that alembic makes."""
     with postgres_pair() as pair:
-        pair.master.query("CREATE TABLE hello (id serial PRIMARY KEY, value text NOT NULL)")
+        done = alembic("upgrade", "head", SQLALCHEMY_URL=pair.master.dsn("postgresql+psycopg2"))
+        assert done.returncode == 0, done.stderr
         pair.wait_replicated()
         yield pair
 
 
+def alembic(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run alembic on the application's migrations; its ``env.py`` only imports `setup_process`."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("alembic"), "-c", str(INI.with_name("alembic.ini")), *arguments],
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 class Running(Process):
-    """`c2cotel run`, or another command that does the same."""
+    """The application under the command that starts it.
+
+    Args:
+        command: such as ``c2cotel run``.
+        directory: a test's own.
+        postgres: its databases.
+        env: further settings.
+
+    Attributes:
+        env: All its settings.
+    """
 
     def __init__(self, command: list[str], directory: Path, postgres: PostgresPair, **env: str) -> None:
         self.port = free_tcp_port()
         self.url = f"http://{HOST}:{self.port}"
-        settings = {
+        self.env = {
             "C2CWSGIUTILS_CONFIG": str(INI),
-            "GUNICORN_PARAMS": f"--no-control-socket -b {HOST}:{self.port} --worker-class gthread --workers 2",
+            "GUNICORN_PARAMS": f"--no-control-socket -b {HOST}:{self.port} --worker-class gthread --threads 10",
             "SQLALCHEMY_URL": postgres.master.dsn("postgresql+psycopg2") + "?application_name=50%25",
             "SQLALCHEMY_URL_SLAVE": postgres.replica.dsn("postgresql+psycopg2"),
             "OTHER_LOG_LEVEL": "INFO",
             "C2C_LOG_LEVEL": "WARNING",
             "C2C_BASE_PATH": "/c2c",
             "C2C_SECRET": "changeme",
+            "C2C_REDIS_URL": "redis://localhost:1",
+            **env,
         }
-        super().__init__(command, directory, {**settings, **env})
+        super().__init__(command, directory, self.env)
 
     def wait_ready(self) -> None:
-        """Until both workers answer."""
-        wait_until(lambda: get(f"{self.url}/api/hello") is not None, "an answer", 30)
+        """Wait until it answers."""
+        wait_until(lambda: self.ended() or get(f"{self.url}/api/hello") is not None, "an answer", 30)
+        assert not self.ended(), self.output()
 
 
-C2COTEL = str(Path(sys.executable).with_name("c2cotel"))
+SCRIPTS = Path(sys.executable).parent
+C2COTEL = str(SCRIPTS / "c2cotel")
+DOCKER = f"""#!{sys.executable}
+import os, subprocess, sys, time
+words = sys.argv[1:]
+if not all(os.environ.get(name) for name in ("DOCKER_TAG", "TEST_IP", "DOCKER_IP", "DOCKER_CB_HOST")):
+    sys.exit("a variable of the compose file is not set")
+if "exec" in words:
+    sys.exit(subprocess.run(words[words.index("exec") + 3 :]).returncode)
+if "--follow" in words:
+    time.sleep(600)
+"""
+"""A stand-in of docker: the composition runs already, on this machine."""
 
-
-def test_its_urls_json_and_statsd_lines_are_those_of_2018(
-    tmp_path: Path, postgres: PostgresPair, udp_listener: UdpListener
-) -> None:
-    running = Running([C2COTEL, "run"], tmp_path, postgres, STATSD_ADDRESS=udp_listener.address, STATSD_PREFIX="app")
-    try:
-        running.wait_ready()
-        saved = requests.put(f"{running.url}/api/hello", json={"value": "é"}, timeout=30)
-        assert saved.json() == {"saved": True}
-        postgres.wait_replicated()
-        answer = get(f"{running.url}/api/hello")
-        assert answer is not None
-        assert answer.json() == {"hello": ["é"]}, "pyramid_tm has committed"
-        report = get(f"{running.url}/c2c/health_check?max_level=2")
-        assert report is not None
-        assert report.status == 500
-        held = report.json()
-        assert held["failures"]["custom"]["message"] == "I'm not happy"
-        assert set(held["successes"]) == {"db_engine_sqlalchemy", "db_engine_sqlalchemy_slave"}
-    finally:
-        running.terminate()
-    udp_listener.settle()
-    names = set(udp_listener.counts("app."))
-    assert {
+SHARED = {"app.toto.tutu", "app.sql.commit", "app.sql.manual.health_check.db", "app.cron.hellos", "app.cron.runs"}
+NAMES = {
+    "0": {
         "app.route.GET.hello.200",
         "app.route.PUT.hello.200",
         "app.render.GET.hello.200",
+        "app.route.GET.around.200",
         "app.route.GET.c2c_health_check.500",
-        "app.toto.tutu",
+        "app.render.GET.errors.500",
+        "app.render.GET.c2c_health_check.500",
+        "app.render.GET._not_found.404",
         "app.titi.tata.success",
-    } <= names
-    literal = [name for name in names if name.startswith("app.sql.SELECT_FROM_hello_ORDER_BY_hello_id")]
-    assert literal, names
-    assert {event["level_name"] for event in running.events() if event["logger_name"].startswith("c2cwsgiutils")} <= {
-        "WARNING",
-        "ERROR",
-    }, "our loggers follow the old one's level"
+        "app.sql.SELECT_FROM_hello_ORDER_BY_hello_id",
+        "app.redis.INCRBY.success",
+        "app.redis.PUBLISH.success",
+        "app.cron.run.success",
+        "app.cron.run.failure",
+    },
+    "1": {
+        "app.route|group=2,route=hello,status=200",
+        "app.route|group=4,route=_not_found,status=404",
+        "app.render|group=5,route=errors,status=500",
+        "app.titi.tata|success=1",
+        "app.sql|query=SELECT_FROM_hello_ORDER_BY_hello_id",
+        "app.redis|cmd=INCRBY,success=1",
+        "app.cron.run|success=0",
+    },
+}
+"""What arrives without and with tags."""
 
 
-def test_the_acceptance_suite_of_2018_passes(tmp_path: Path, postgres: PostgresPair) -> None:
-    running = Running([C2COTEL, "run"], tmp_path, postgres, C2C_LOG_VIEW_ENABLED="1", STATS_VIEW="1")
+def names(listener: UdpListener) -> set[str]:
+    """The names that arrived, each with its tags as ``name|key=value,…``."""
+    arrived = set()
+    for line in listener.lines():
+        name, _, rest = line.partition(":")
+        tags = rest.partition("|#")[2].replace(":", "=")
+        arrived.add(f"{name}|{tags}" if tags else name)
+    return arrived
+
+
+@pytest.mark.parametrize(("workers", "tags"), [("1", "0"), ("2", "1")], ids=["one worker", "two workers and tags"])
+def test_the_acceptance_suite_of_2018_passes(
+    workers: str, tags: str, tmp_path: Path, postgres: PostgresPair, valkey: Valkey, udp_listener: UdpListener
+) -> None:
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    versions = tmp_path / "versions.json"
+    versions.write_text(json.dumps({"main": {"git_hash": "abc", "git_tag": "v1"}, "packages": {}}))
+    command = [C2COTEL, "run"] if workers == "2" else [str(SCRIPTS / "c2cwsgiutils_run")]
+    running = Running(
+        [*command, "--workers", workers],
+        tmp_path,
+        postgres,
+        STATSD_ADDRESS=udp_listener.address,
+        STATSD_PREFIX="app",
+        STATSD_USE_TAGS=tags,
+        C2C_REDIS_URL=valkey.url,
+        C2C_BROADCAST_PREFIX=f"suite_{workers}_{tags}_",
+        C2C_VERSIONS_PATH=str(versions),
+        C2C_LOG_VIEW_ENABLED="1",
+        C2C_SQL_PROFILER_ENABLED="1",
+        C2C_DEBUG_VIEW_ENABLED="1",
+        STATS_VIEW="1",
+    )
     try:
         running.wait_ready()
         suite = [str(INI.parent / "suite.py"), "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider", "-q"]
+        path = f"{docker.parent}{os.pathsep}{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
+        env = {**running.env, "BASE_URL": f"{running.url}/", "WORKERS": workers, "PATH": path, "CI": "1"}
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *suite],
-            env=environment({"BASE_URL": f"{running.url}/"}),
+            env=environment(env),
             cwd=tmp_path,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0, done.stdout
-        assert "8 passed" in done.stdout or "7 passed, 1 skipped" in done.stdout
+        assert done.returncode == 0, done.stdout + running.output()[-3000:]
+        assert "24 passed, 1 skipped" in done.stdout
     finally:
         running.terminate()
+        running.close()
+    udp_listener.settle()
+    arrived = names(udp_listener)
+    assert NAMES[tags] - arrived == set(), "\n".join(sorted(arrived))
+    assert {re.split(r"\||\.sqlalchemy", name)[0] for name in arrived} >= SHARED
+    assert [name for name in arrived if "_overflow" in name] == []
+    events = running.events()
+    assert {event["request_id"] for event in events if event["msg"].startswith("GET ") and "request_id" in event}
+    levels = {event["level_name"] for event in events if event["logger_name"].startswith("c2cwsgiutils")}
+    assert levels <= {"WARNING", "ERROR", "CRITICAL"}, "our loggers follow the old one's level"
+    assert not [event for event in events if event["logger_name"].startswith("c2cotel")]
+
+
+def test_alembic_has_logs_and_metrics(postgres: PostgresPair, udp_listener: UdpListener) -> None:
+    url = postgres.master.dsn("postgresql+psycopg2")
+    done = alembic("current", SQLALCHEMY_URL=url, STATSD_ADDRESS=udp_listener.address)
+    assert "4a8c1bb4e775" in done.stdout
+    assert "INFO     alembic.runtime.migration Context impl PostgresqlImpl." in done.stderr
+    udp_listener.wait_for("sql.SELECT_FROM_alembic_version")
 
 
 def test_the_server_is_started_again_when_it_dies_and_ends_when_it_is_told(

@@ -238,6 +238,7 @@ def test_records_have_the_names_and_fields_of_2018() -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
     (broken,) = [line for line in lines if line.startswith("ERROR c2cwsgiutils.errors GET /broken")]
+    assert "GET /broken returned status code 500: " in broken
     assert "http://shop/?secret=" in broken
     assert "&a=b" in broken
     assert "hidden" not in done.stderr
@@ -452,6 +453,33 @@ def test_gunicorns_configuration_takes_its_logging_from_the_ini(ini: dict[str, s
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "100 %%"
     assert [json.loads(line)["msg"] for line in done.stdout.splitlines()[1:]] == ["yes"]
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("# c2cwsgiutils was here", False),
+        ("; class = c2cwsgiutils.pyramid_logging.JsonLogHandler", False),
+        ("a = 1 ; once c2cwsgiutils", False),
+        ("sqlalchemy.url = postgresql://db/c2cwsgiutils", False),
+        ("folder = /app/c2cwsgiutils/files", False),
+        ("mail = c2cwsgiutils@example.com", False),
+        ("package = my-c2cwsgiutils", False),
+        ("package = my_c2cwsgiutils", False),
+        ("class = c2cwsgiutils.pyramid_logging.JsonLogHandler", True),
+        ("use = egg:c2cwsgiutils", True),
+        ("qualname = c2cwsgiutils", True),
+        ("pyramid.includes = pyramid_tm c2cwsgiutils.pyramid", True),
+    ],
+)
+def test_only_what_an_ini_uses_turns_compat_on(line: str, names: bool, tmp_path: Path) -> None:
+    file = tmp_path / "production.ini"
+    file.write_text(f"[app:main]\n{line}\npaste.app_factory = shop:main\n")
+    done = python(
+        f"import sys\nfrom c2cotel import ini\nini.set_up_logging({str(file)!r})\n"
+        "print('c2cotel.compat' in sys.modules)"
+    )
+    assert done.stdout == f"{names}\n", done.stderr
 
 
 def test_a_handler_takes_the_name_of_a_standard_stream() -> None:

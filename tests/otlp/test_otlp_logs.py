@@ -225,3 +225,48 @@ def test_without_any_handler_a_warning_is_shown_all_the_same(exporter: str) -> N
     )
     assert done.stderr.splitlines().count("look") == 1
     assert "too low" not in done.stderr
+
+
+KEEPING = """
+import gc, logging, weakref
+import c2cotel
+telemetry = c2cotel.setup()
+
+class Basket(dict):
+    "An object of the application."
+
+def fail():
+    local = Basket()
+    baskets.append(weakref.ref(local))
+    try:
+        raise ValueError(local)
+    except ValueError as error:
+        {call}
+
+baskets = []
+log = logging.getLogger("app")
+for _ in range(10):
+    fail()
+gc.collect()
+print([basket() for basket in baskets if basket() is not None])
+telemetry.close(timeout=0)
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "log.exception('failed')",
+        "log.error('failed', exc_info=error)",
+        "log.error('%s', local)",
+        "log.error('failed', extra={'basket': local})",
+        "log.error(local)",
+        "log.error('failed', stack_info=True, exc_info=(type(error), error, error.__traceback__))",
+    ],
+)
+def test_what_waits_for_export_keeps_no_object_of_the_application(call: str, otlp: OtlpReceiver) -> None:
+    otlp.delay = 5.0
+    env = environment({"OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url, "OTEL_BLRP_SCHEDULE_DELAY": "60000"})
+    code = KEEPING.replace("{call}", call)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr

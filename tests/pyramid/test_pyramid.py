@@ -121,6 +121,7 @@ def test_the_status_is_that_of_the_response_really_sent(statsd: UdpListener) -> 
         "route.GET.hello.302": 1,
         "route.GET.hello.400": 1,
         "render.GET.hello.400": 1,
+        "render.GET.hello.404": 1,
     }
 
 
@@ -140,6 +141,7 @@ def test_no_route_and_unknown_verbs_have_names_of_their_own(statsd: UdpListener)
     assert Request.blank("/hello", method="BREW").get_response(app.wsgi).status_code == 200
     assert received(app, statsd) == {
         "route.GET._not_found.404": 1,
+        "render.GET._not_found.404": 1,
         "route._OTHER.hello.200": 1,
         "render._OTHER.hello.200": 1,
     }

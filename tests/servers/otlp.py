@@ -21,6 +21,17 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.servers.local import HOST
 
+SATURATION = {
+    "http.server.active_requests",
+    "process.memory.usage",
+    "process.cpu.time",
+    "c2c.gc.duration",
+    "c2c.server.threads",
+    "c2c.server.backlog",
+    "db.client.connection.max",
+    "db.client.connection.wait_time",
+}
+
 
 @dataclass(frozen=True)
 class Received:
@@ -101,7 +112,16 @@ class OtlpReceiver:
 
     @property
     def metrics(self) -> list[Received]:
-        """Every metric received, once for each export; `item` is a `Metric`."""
+        """Every metric received but `saturation`, once for each export; `item` is a `Metric`."""
+        return [each for each in self._all_metrics() if cast("Metric", each.item).name not in SATURATION]
+
+    @property
+    def saturation(self) -> dict[str, Metric]:
+        """The latest of each metric that says how busy a process is, whatever it does."""
+        named = ((cast("Metric", each.item).name, cast("Metric", each.item)) for each in self._all_metrics())
+        return {name: metric for name, metric in named if name in SATURATION}
+
+    def _all_metrics(self) -> list[Received]:
         return [
             Received(plain(block.resource.attributes), scope.scope.name, metric)
             for request in list(self._metrics)

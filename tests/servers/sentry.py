@@ -32,6 +32,8 @@ class Sentry:
                 """Stay quiet."""
 
         self._server = ThreadingHTTPServer((HOST, 0), Handler)
+        # A client may go between `select` and `accept`, which would then wait for the next one.
+        self._server.socket.settimeout(1)
         self.url = f"http://key@{HOST}:{self._server.server_port}/1"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()

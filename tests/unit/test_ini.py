@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 
 from c2cotel import ini, logs
 from c2cotel.errors import SettingsError
+from tests.servers.local import environment
 
 INI = """
 [app:main]
@@ -158,3 +162,9 @@ def test_a_json_line_from_an_ini(tmp_path: Path, capsys: pytest.CaptureFixture[s
     logs.init(str(path))
     logging.getLogger("script").info("hello")
     assert json.loads(capsys.readouterr().out)["msg"] == "hello"
+
+
+def test_warnings_of_python_are_lines_of_the_log() -> None:
+    code = "import warnings\nfrom c2cotel import logs\nlogs.init()\nwarnings.warn('look here')"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    assert re.search(r"WARNING  py\.warnings .*UserWarning: look here", done.stderr)

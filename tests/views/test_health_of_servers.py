@@ -312,6 +312,8 @@ def test_checks_of_databases_have_timers_of_their_own(
     else:
         alembic = [f"sql.manual.health_check.alembic.{ini}.{name}:1|ms" for name in both]
         assert ours == [*alembic, *(f"sql.manual.health_check.db.{name}:1|ms" for name in both)]
+        assert "sql.SELECT_FROM_stat_alembic_version" in udp_listener.counts()
+        assert not udp_listener.counts("sql.SELECT_FROM_pg_catalog"), "alembic itself asks for the table first"
 
 
 @pytest.fixture

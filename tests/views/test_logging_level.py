@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
+import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -81,3 +84,25 @@ def test_nobody_sees_or_changes_it_without_the_secret(app: Application) -> None:
     app.http.get(f"{URL}?name=levels&level=DEBUG", status=403)
     app.http.get(f"{URL}?name=levels&level=DEBUG&secret=wrong", status=403)
     assert logging.getLogger("levels").level == logging.NOTSET
+
+
+def test_a_resolver_that_hangs_holds_no_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = threading.Event()
+
+    def resolve(*_: Any, **__: Any) -> Any:
+        hanging.wait(60)
+        raise socket.gaierror("nobody answers")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setenv("C2C_REDIS_URL", "redis://redis.example:6379")
+    ini = {"c2c.base_path": "/c2c", "c2c.secret": "s", "c2c.log_view_enabled": "1"}
+    app = Application(ini)
+    try:
+        start = time.monotonic()
+        told = app.http.get("/c2c/logging/level?secret=s&name=app.hanging&level=DEBUG").json
+        assert (told["level"], told["effective_level"]) == ("DEBUG", "DEBUG")
+        assert app.http.get("/c2c/logging/level?secret=s").json["overrides"] == {"app.hanging": "DEBUG"}
+        assert time.monotonic() - start < 15
+    finally:
+        hanging.set()
+        app.finish()

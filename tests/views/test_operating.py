@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import signal
+import socket
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -13,11 +15,11 @@ from urllib.parse import urlencode
 import pytest
 import redis
 
-from tests.servers.client import get
+from tests.servers.client import Load, get
 from tests.servers.databases import PostgresPair, Valkey
 from tests.servers.gunicorn import Gunicorn
 from tests.servers.local import wait_until
-from tests.servers.operated import ask, levels, start
+from tests.servers.operated import APPLICATION, ask, levels, start
 
 pytestmark = pytest.mark.server
 
@@ -132,6 +134,48 @@ def test_a_redis_that_is_away_costs_the_reach_and_not_the_answer(
         assert len({json.dumps(answer["pid"]) for answer in ask(server, "/debug/memory", limit=1)}) >= 1
     finally:
         own.close()
+
+
+@pytest.mark.parametrize("redis_url", [True, False], ids=["redis", "this host"])
+def test_a_stopped_worker_and_twelve_clients_stop_no_service(
+    gunicorn: Callable[..., Gunicorn], service: dict[str, str], redis_url: bool
+) -> None:
+    env = service if redis_url else {**service, "C2C_REDIS_URL": ""}
+    server = gunicorn(APPLICATION, "--timeout", "600", env=env, workers=3)
+    url = f"{server.url}/c2c/stats.json?scope=all"
+
+    def processes() -> Any:
+        answer = get(url)
+        return answer is not None and answer.json()["processes"]
+
+    wait_until(lambda: processes() == {"answered": 3, "silent": 0}, "all workers answer")
+    stopped = server.children().pop()
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        clients = Load(lambda _: url, range(12), clients=12).start()
+        start = time.monotonic()
+        assert get(f"{server.url}/hello") is not None
+        waited = time.monotonic() - start
+        clients.join()
+        assert len(clients.answers) == 12
+        assert waited < 5, "twelve requests wait a second or two for the stopped process, and hold four threads each"
+        assert time.monotonic() - start < 10
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+
+
+def test_a_worker_that_hears_of_no_level_is_named(gunicorn: Callable[..., Gunicorn], service: dict[str, str]) -> None:
+    server = gunicorn(APPLICATION, "--timeout", "600", env={**service, "C2C_REDIS_URL": ""}, workers=2)
+    levels(server)
+    stopped = server.children().pop()
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        outcome = ask(server, "/logging/level", name="app", level="DEBUG")
+        assert outcome["silent"] == [f"{socket.gethostname()}/{stopped}"]
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    wait_until(lambda: set(levels(server).values()) == {logging.DEBUG}, "it has heard it late")
+    assert "silent" not in ask(server, "/logging/level", name="app", level="INFO")
 
 
 @pytest.mark.parametrize("preload", [False, True], ids=["", "preload"])

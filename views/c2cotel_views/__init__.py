@@ -10,6 +10,7 @@ from c2cotel_views import (
     configuration,
     console,
     debug,
+    debug_token,
     errors,
     health,
     index,
@@ -90,6 +91,7 @@ VIEWS = (
     ),
     *profiler.VIEWS,
     *debug.VIEWS,
+    *debug_token.VIEWS,
 )
 """Every view: its route, its guard, its entry in the index and its place in the documentation follow from its row."""
 
@@ -122,6 +124,7 @@ def includeme(config: Any) -> None:
             "C2C_SECRET is not set: %s not served, though the settings turn it on",
             ", ".join(row.path for row in enabled if row not in served),
         )
+    telemetry.install(sql_profiler.explain_verbose)
     if any(row in served for row in profiler.VIEWS):
         profiler.add_tween(config)
     config.include(errors)

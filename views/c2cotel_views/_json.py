@@ -10,7 +10,10 @@ from typing import Any
 
 import orjson
 from pyramid.httpexceptions import HTTPException
+from pyramid.request import Request
 from pyramid.response import Response
+
+from c2cotel.plugin import note_rendering, telemetry_of
 
 # A data class is offered to the caller's `default` first.
 _OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -55,9 +58,12 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
         raise TypeError("The value holds itself, or is nested too deeply") from error
 
 
-def answer(value: Any) -> Response:
-    """A response that holds the value."""
+def answer(value: Any, request: Request) -> Response:
+    """A response that holds the value, whose rendering is timed as that of any other view."""
+    clock = telemetry_of(request.registry).clock
+    start = clock()
     response = Response(dumps(value) + b"\n", content_type="application/json")
+    note_rendering(request, clock() - start)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 

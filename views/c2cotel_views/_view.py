@@ -127,4 +127,4 @@ class View:
         if self.changes_state is not None and self.changes_state(request) and not may_change(request):
             raise refusal(HTTPForbidden, "A change needs the secret itself, or a POST with the token of the session")
         result = self.view(request)
-        return result if isinstance(result, Response) else answer(result)
+        return result if isinstance(result, Response) else answer(result, request)

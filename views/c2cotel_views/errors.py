@@ -101,7 +101,7 @@ def error_view(error: Any, request: Request) -> Response:
             body["record"] = address
     if all_of_it and not (kind.is_http and kind.status < _FIRST_SERVER_ERROR and _is_ours(request)):
         body["stacktrace"] = stack_trace(error, values=True)
-    response = answer(body)
+    response = answer(body, request)
     response.status = error.status if kind.is_http else kind.status
     if kind.is_http:
         kept = [(name, value) for name, value in error.headerlist if name.lower() not in _BODY_HEADERS]
@@ -145,5 +145,8 @@ def _log(error: Exception, request: Request, kind: Kind) -> None:
 def _hide(record: logging.LogRecord) -> bool:
     """A filter that keeps the secrets of an error out of its stack trace, whatever handler writes it."""
     if record.exc_info and record.exc_info[1] is not None:
-        record.exc_text = stack_trace(record.exc_info[1], values=False)
+        try:
+            record.exc_text = stack_trace(record.exc_info[1], values=False)
+        except Exception as error:  # noqa: BLE001  # an exception of the application may do anything
+            record.exc_text = f"[a stack that cannot be shown: {type(error).__name__}]"
     return True

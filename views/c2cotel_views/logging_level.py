@@ -86,10 +86,11 @@ def _set(name: str, level: str, ttl: int) -> dict[str, Any]:
         raise refusal(HTTPBadRequest, f"level={level!r}: expected DEBUG, INFO, WARNING, ERROR, CRITICAL or {RESET}")
     if (store := broadcast.store()) is not None:
         try:
+            key = store.key(KEY + name)
             if level_name == RESET:
-                store.client.delete(store.key(KEY + name))
+                store.ask(lambda client: client.delete(key))
             else:
-                store.client.set(store.key(KEY + name), level_name, ex=ttl or None)
+                store.ask(lambda client: client.set(key, level_name, ex=ttl or None))
         except Exception as error:  # noqa: BLE001  # what can be reached without Redis is
             _logger.warning("The level of %s is not kept in %s: %s", name, store.name, error)
     replies = broadcast.ask(_CHANNEL, {"name": name, "level": level_name, "ttl": ttl})
@@ -106,7 +107,7 @@ def _all() -> dict[str, str]:
     store = broadcast.store()
     if store is not None:
         try:
-            return {name: level for name, (level, _) in sorted(kept_levels(store).items())}
+            return {name: level for name, (level, _) in sorted(store.ask(lambda _: kept_levels(store)).items())}
         except Exception as error:  # noqa: BLE001  # what this process knows is better than nothing
             _logger.warning("Levels of loggers cannot be read from %s: %s", store.name, error)
     return dict(sorted(process_state(Overrides).levels.items()))

@@ -176,7 +176,7 @@ def view(request: Request) -> Response:
     if not profile:
         response = _overview(settings, key, values)
     elif FORMAT(request) == "speedscope":
-        response = answer(_kept_profile(profile, speedscope=True)["speedscope"])
+        response = answer(_kept_profile(profile, speedscope=True)["speedscope"], request)
         response.content_disposition = f'attachment; filename="{profile}.speedscope.json"'
     else:
         response = page("profile.html", **_kept_profile(profile, speedscope=False), **values)

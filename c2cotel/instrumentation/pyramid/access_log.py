@@ -68,4 +68,4 @@ def _count(series: Series, seconds: float) -> None:
     request = manager.stack[-1]["request"] if manager.stack else None
     scope: Scope | None = getattr(request, "environ", {}).get(SCOPE)
     if scope is not None:
-        scope.count(_KINDS[series.instrument], series, seconds)
+        scope.count(_KINDS[series.instrument], seconds)

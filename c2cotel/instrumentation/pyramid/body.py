@@ -63,7 +63,10 @@ class StreamedBody:
                 if self._iterator is None:
                     self._iterator = iter(self._body)
                 chunk = next(self._iterator)
-                self.sent += len(chunk)
+                try:
+                    self.sent += len(chunk)
+                except TypeError:  # no bytes: for the server to refuse
+                    return chunk
                 return chunk
         except StopIteration:
             raise

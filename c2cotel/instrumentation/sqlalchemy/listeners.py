@@ -6,6 +6,7 @@ between them is kept on its execution context, so that a failed one leaves nothi
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from threading import Lock
@@ -19,6 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 from c2cotel.config.settings import SqlSettings, StatsdSettings
+from c2cotel.delivery.guard import Guard
 from c2cotel.instrumentation.sqlalchemy.names import sql_name
 from c2cotel.instrumentation.sqlalchemy.pools import observe_pools
 from c2cotel.metrics.instruments import COMMIT, SQL
@@ -27,11 +29,15 @@ from c2cotel.otel.contrib import free_instrumentor
 from c2cotel.otel.sdk_private import is_suppressed
 from c2cotel.runtime.telemetry import Telemetry
 
+_logger = logging.getLogger(__name__)
+
 _SYSTEMS = {"postgresql": "postgresql", "sqlite": "sqlite", "mysql": "mysql", "mariadb": "mariadb"}
 _START = "_c2c_start"
+_NOTED = "_c2c_noted"
 _REQUEST_ID = "_c2c_request_id"
 """Where the info of a connection has the id that its transaction is still to carry."""
 _SET = re.compile(r"\s*(?:/\*.*?\*/\s*)?SET\s", re.IGNORECASE | re.DOTALL)
+_PLACEHOLDERS = {"format": "%s", "pyformat": "%s", "numeric_dollar": "$1", "qmark": "?"}
 _MOST_STATEMENTS = 2000
 _LONGEST_STATEMENT = 10_000
 _LONGEST_NAME = 63
@@ -40,11 +46,12 @@ _LONGEST_NAME = 63
 
 def install(telemetry: Telemetry) -> Callable[[], None]:
     """Measure every engine of this process; returns what takes it out again."""
-    listeners = [*_timers(telemetry), *_commit_timers(telemetry)]
+    listeners = [*_timers(telemetry), *_guarded(_commit_timers(telemetry), "A commit could not be measured")]
     if telemetry.settings.section(SqlSettings).request_id:
-        listeners += _request_id_setters()
+        listeners += _guarded(_request_id_setters(), "The id of a request could not be told to PostgreSQL")
     engines: WeakSet[Engine] = WeakSet()
     lock = Lock()
+    guard = Guard(_logger, "A statement could not be measured")
     remove_spans = _no_spans
     if telemetry.tracer is not None:
         attach, remove_spans = _spans(telemetry)
@@ -58,12 +65,18 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
                 new = engine not in engines
                 engines.add(engine)
             if new:
-                attach(engine)
+                with guard:
+                    attach(engine)
 
     listeners.append((Engine, "engine_connect", first_use))
     for target, name, listener in listeners:
         event.listen(target, name, listener)
-    stop_observing = observe_pools(telemetry, engines)
+
+    def used() -> list[Engine]:
+        with lock:
+            return list(engines)
+
+    stop_observing = observe_pools(telemetry, used)
 
     def undo() -> None:
         stop_observing()
@@ -79,6 +92,8 @@ def _timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
     recorder = telemetry.recorder
     literals = telemetry.settings.section(StatsdSettings).names_2018
     statements: dict[tuple[str, str], Series] = {}
+    note = telemetry.statements.note
+    guard = Guard(_logger, "A statement could not be measured")
 
     def series_of(statement: str, dialect: str) -> Series:
         summary = sql_name(statement, literals=literals)
@@ -94,14 +109,40 @@ def _timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
         if context is not None and not is_suppressed():
             setattr(context, _START, clock())
 
-    def after_execute(connection: Connection, _: Any, statement: str, __: Any, context: Any, ___: bool) -> None:
+    def after_execute(connection: Connection, cursor: Any, statement: str, _: Any, context: Any, __: bool) -> None:
         start = getattr(context, _START, None)
-        if start is not None and telemetry.measures:
-            dialect = connection.dialect.name
-            series = statements.get((statement, dialect)) or series_of(statement, dialect)
-            series.record(clock() - start)
+        if start is not None:
+            try:
+                seconds = clock() - start
+                dialect = connection.dialect.name
+                series = statements.get((statement, dialect)) or series_of(statement, dialect)
+                if telemetry.measures:
+                    series.record(seconds)
+                if not hasattr(context, _NOTED):  # one execution may send its rows in many statements
+                    setattr(context, _NOTED, True)
+                    note(series, seconds, cursor, statement)
+            except Exception as error:  # noqa: BLE001  # the statement has succeeded
+                guard.about(error)
 
     return [(Engine, "before_cursor_execute", before_execute), (Engine, "after_cursor_execute", after_execute)]
+
+
+def _guarded(
+    listeners: list[tuple[Any, str, Callable[..., None]]], message: str
+) -> list[tuple[Any, str, Callable[..., None]]]:
+    """The listeners, none of which can raise into the application's transaction."""
+    guard = Guard(_logger, message)
+
+    def quiet(listener: Callable[..., None]) -> Callable[..., None]:
+        def listen(*args: Any) -> None:
+            try:
+                listener(*args)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the application's statement goes on
+                guard.about(error)
+
+        return listen
+
+    return [(target, name, quiet(listener)) for target, name, listener in listeners]
 
 
 def _commit_timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
@@ -167,7 +208,7 @@ def _set_application_name(connection: Connection, request_id: str) -> None:
     cursor = connection.connection.cursor()
     try:
         cursor.execute(
-            "SELECT set_config('application_name', %s, true)",
+            f"SELECT set_config('application_name', {_PLACEHOLDERS[connection.dialect.paramstyle]}, true)",
             (request_id.encode()[:_LONGEST_NAME].decode("ascii", "ignore"),),
         )
     finally:

@@ -5,7 +5,7 @@ https://opentelemetry.io/docs/specs/semconv/database/database-metrics/#connectio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,12 +21,12 @@ from c2cotel.runtime.telemetry import Telemetry
 _NAME = "db.client.connection.pool.name"
 
 
-def observe_pools(telemetry: Telemetry, engines: Iterable[Engine]) -> Callable[[], None]:
+def observe_pools(telemetry: Telemetry, engines: Callable[[], list[Engine]]) -> Callable[[], None]:
     """Observe the pools of engines; returns what ends that.
 
     Args:
         telemetry: Takes the values.
-        engines: The engines that were used; they may become more.
+        engines: Gives the engines that were used.
     """
     stop_observing = telemetry.observe(lambda: _connections(engines))
     stop_timing = _time_waiting(telemetry, engines) if telemetry.exports_gauges else _nothing
@@ -38,8 +38,8 @@ def observe_pools(telemetry: Telemetry, engines: Iterable[Engine]) -> Callable[[
     return undo
 
 
-def _connections(engines: Iterable[Engine]) -> Iterator[Observation]:
-    for engine in list(engines):
+def _connections(engines: Callable[[], list[Engine]]) -> Iterator[Observation]:
+    for engine in engines():
         pool: Any = engine.pool
         if hasattr(pool, "checkedout"):
             name = _name(engine)
@@ -50,7 +50,7 @@ def _connections(engines: Iterable[Engine]) -> Iterator[Observation]:
                 yield Observation("db.client.connection.max", "{connection}", {_NAME: name}, most)
 
 
-def _time_waiting(telemetry: Telemetry, engines: Iterable[Engine]) -> Callable[[], None]:
+def _time_waiting(telemetry: Telemetry, engines: Callable[[], list[Engine]]) -> Callable[[], None]:
     """Measure how long `Pool.connect` takes: SQLAlchemy has no event for the moment before it."""
     original = Pool.connect
     remembered: WeakKeyDictionary[Pool, Series] = WeakKeyDictionary()
@@ -59,7 +59,7 @@ def _time_waiting(telemetry: Telemetry, engines: Iterable[Engine]) -> Callable[[
     def series_of(pool: Pool) -> Series | None:
         series = remembered.get(pool)
         if series is None:
-            for engine in list(engines):
+            for engine in engines():
                 if engine.pool is pool:
                     series = remembered[pool] = telemetry.recorder.series(POOL_WAIT, {_NAME: _name(engine)})
         return series

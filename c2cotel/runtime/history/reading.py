@@ -221,7 +221,9 @@ def _overview_part(history: History, start: int, now: float, step: int) -> dict[
     for _, routes in _values(_rows(store, ROUTES, FINE_DETAILS, COARSE_DETAILS, start, now, step)):
         details.add_routes(routes)
     processes = _processes(history.host, states, now)
-    begun = [state["start"] for _, state in states] + [row.start for row, _ in rows]
+    begun = [state["start"] for _, state in states] or [row.start for row, _ in rows]
+    if step == COARSE:  # what is known of processes is kept for an hour
+        begun += [row.start for row, _ in rows]
     latest = {row.process: state for row, state in states}
     return {
         "since": min(begun, default=now),

@@ -23,6 +23,7 @@ from c2cotel.runtime.history.gauges import gauges
 from c2cotel.runtime.history.steps import KINDS, OVERFLOW, AllRequests, Details, packed
 from c2cotel.runtime.request_scope import OWN_ROUTES, Scope
 from c2cotel.runtime.saturation import memory_usage
+from c2cotel.runtime.statements import Repeated
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +47,12 @@ _MOST_WAITING = 100_000
 _FAILED = 500
 
 Noted = tuple[
-    Series, float, Mapping[str, tuple[int, float]] | None, Mapping[Series, int] | None, Sequence[float], float | None
+    Series,
+    float,
+    Mapping[str, tuple[int, float]] | None,
+    Mapping[Series, Repeated] | None,
+    Sequence[float],
+    float | None,
 ]
 
 
@@ -218,7 +224,7 @@ class History:
         series: Series,
         seconds: float,
         calls: Mapping[str, tuple[int, float]] | None,
-        statements: Mapping[Series, int] | None,
+        statements: Mapping[Series, Repeated] | None,
         render: Sequence[float],
         queue: float | None,
     ) -> None:
@@ -238,9 +244,9 @@ class History:
         for index, kind in enumerate(KINDS[:-1]):
             totals.seconds[index] += (calls or {}).get(kind, (0, 0.0))[1]
         totals.seconds[-1] += sum(render)
-        for statement, count in list((statements or {}).items()):
+        for statement, repeated in list((statements or {}).items()):
             executed = details.statement(_query(statement))
-            executed.max_repeats = max(executed.max_repeats, count)
+            executed.max_repeats = max(executed.max_repeats, repeated.n)
             executed.add_routes((name,))
 
     def _write(self, now: int, *, changed: bool) -> None:

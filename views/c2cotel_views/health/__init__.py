@@ -63,7 +63,7 @@ def _report(request: Request, max_level: int, names: tuple[str, ...]) -> Respons
     settings = settings_of(request.registry).section(ApplicationSettings)
     details = settings.development or is_authorized(request)
     report = request.registry[_KEY].run(request, max_level, names, details=details)
-    response = answer(report)
+    response = answer(report, request)
     response.status_int = report["status"]
     return response
 

@@ -123,10 +123,8 @@ class Alembic:
         config = Config(path, ini_section=section, config_args=environment)
         if not config.file_config.has_section(section):
             config = Config(path, ini_section=_ALEMBIC, config_args=environment)
-        self._options = {
-            "version_table_schema": schema or config.get_main_option("version_table_schema"),
-            "version_table": table or config.get_main_option("version_table") or "alembic_version",
-        }
+        self._schema = schema or config.get_main_option("version_table_schema")
+        self._table = table or config.get_main_option("version_table") or "alembic_version"
         try:
             self.heads = set(ScriptDirectory.from_config(config).get_heads())
         except CommandError as error:
@@ -150,9 +148,18 @@ class Alembic:
 
     def _revisions(self, engine: Engine) -> set[str]:
         from alembic.runtime.migration import MigrationContext  # noqa: PLC0415  # an extra
+        from sqlalchemy import column, select, table  # noqa: PLC0415  # who checks a database has it
+        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  # as above
 
+        versions = table(self._table, schema=self._schema)
+        try:
+            with engine.connect() as connection:
+                return set(connection.execute(select(column("version_num")).select_from(versions)).scalars())
+        except SQLAlchemyError:
+            pass  # maybe there is no such table: alembic looks first, by a statement with a name of 300 characters
+        options = {"version_table_schema": self._schema, "version_table": self._table}
         with engine.connect() as connection:
-            return set(MigrationContext.configure(connection, opts=self._options).get_current_heads())
+            return set(MigrationContext.configure(connection, opts=options).get_current_heads())
 
 
 def _timing(what: str, tags: dict[str, str], *, tagged: bool) -> stats.Timing:
