@@ -26,7 +26,9 @@ _CHANNEL = "c2c_logging_level"
 
 
 def _put(name: str, level: str, ttl: float = 0) -> dict[str, Any]:
-    before = logging.getLevelName(logging.getLogger(name).level)
+    # Without `getLogger`, which makes the logger whose absence is to be told.
+    logger = logging.root if name == ROOT else logging.root.manager.loggerDict.get(name)
+    before = logging.getLevelName(logger.level if isinstance(logger, logging.Logger) else logging.NOTSET)
     outcome = process_state(Overrides).put(name, level, ttl)
     # So that it is seen whatever the level: who reads a log must know why it changed.
     _logger.critical("The level of the logger %s changes from %s to %s", name, before, level)
