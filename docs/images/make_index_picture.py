@@ -1,4 +1,4 @@
-"""Makes index.png from the operator's page of the demo: ``.venv/bin/python docs/images/make_index_picture.py``.
+"""Makes index.png from the console of the demo: ``.venv/bin/python docs/images/make_index_picture.py``.
 
 Needs Chromium at /usr/bin/chromium; the picture is the top of the page as the browser shows it.
 """
@@ -30,7 +30,6 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=options)
         page = browser.new_page(viewport={"width": 1100, "height": 860})
         page.goto(f"{url}/c2c?secret={SECRET}", wait_until="networkidle")
-        page.evaluate("document.querySelector('h1').textContent = 'guest-book.example.com'")
         page.screenshot(path=PICTURE)
         browser.close()
     demo.terminate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -170,3 +171,61 @@ def test_without_a_folder_to_write_to_everything_else_works(monkeypatch: pytest.
     answer = ask(app, "overview")
     assert sum(answer["series"]["requests"]) == 0
     assert answer["processes"] == []
+
+
+PAGES = ["", "sql", "logs", "processes", "processes?stacks=1", "profiling", "configuration", "views", "requests"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_is_served_and_needs_the_secret(app: Application, page: str) -> None:
+    app.http.get("/many?n=1")
+    app.telemetry.flush()
+    if page:
+        app.http.get(f"/c2c/{page}", status=403)
+        browser = app.http.get(f"/c2c/{page}", headers={"Accept": "text/html"}, status=303)
+        assert "/c2c/?back=" in browser.location
+    answer = app.http.get(f"/c2c/{page}", headers=KEY)
+    assert answer.content_type == "text/html"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "style=" not in answer.text.partition("</style>")[2]
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "\ud800\udfff\x00", "x" * 400_000, "a b&c=d#e?f%"])
+def test_hostile_names_are_text(app: Application, name: str) -> None:
+    logger = logging.getLogger(name)
+    try:
+        answer = app.http.get("/c2c/logs", headers=KEY)
+        assert "<script>alert" not in answer.text
+        assert len(answer.text) < 400_000
+        assert name in [each["name"] for each in ask(app, "loggers")["loggers"]] or not name.isprintable()
+    finally:
+        logging.root.manager.loggerDict.pop(logger.name)
+
+
+@pytest.mark.parametrize("page", ["", "sql", "processes", "logs", "configuration"])
+@pytest.mark.parametrize("filter_", ["<b>", "\u202e", "%", "x" * 200])
+def test_a_filter_is_text(app: Application, page: str, filter_: str) -> None:
+    text = app.http.get(f"/c2c/{page}", {"filter": filter_, "sort": "-nothing", "page": "99"}, headers=KEY).text
+    assert "<b>" not in text
+
+
+def test_routes_are_sorted_filtered_and_paged(app: Application) -> None:
+    for path in ("/page", "/many?n=40", "/fail"):
+        app.http.get(path, status="*")
+    app.telemetry.flush()
+
+    def routes(**parameters: str) -> list[str]:
+        text = app.http.get("/c2c/", parameters, headers=KEY).text
+        return re.findall(r'route=(\w+)">GET', text)
+
+    assert routes()[0] == "many", "by total time"
+    assert routes(sort="route") == ["fail", "many", "page"]
+    assert routes(sort="-route") == ["page", "many", "fail"]
+    assert routes(sort="failed")[0] == "fail"
+    assert routes(filter="PAG") == ["page"]
+
+
+def test_stacks_leave_out_the_threads_that_answer(app: Application) -> None:
+    text = app.http.get("/c2c/processes", {"stacks": "1"}, headers=KEY).text
+    assert "stacks_here" not in text
+    assert "waits" in text

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pyramid.response import Response
@@ -15,6 +17,14 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def _query(values: Mapping[str, str]) -> str:
+    """The query of an address; Jinja's own filter fails on lone surrogates."""
+    return urlencode(values, errors="replace")
+
+
+_templates.filters["query"] = _query
 
 _POLICY = (
     "default-src 'none'; style-src 'nonce-{0}'; script-src 'nonce-{0}'; connect-src 'self'; img-src data:; "
