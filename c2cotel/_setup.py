@@ -85,6 +85,8 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
         telemetry.install(pyramid.install)
         if settings.section(ApplicationSettings).stats_view:
             telemetry.keep_totals()
+        if settings.section(ApplicationSettings).metrics_view:
+            telemetry.share_metrics()
         # Through include: a second call does nothing, and what the application registers itself wins.
         config.include(_include)
     return telemetry

@@ -15,6 +15,7 @@ from c2cotel.delivery.forks import ForkAware, forks
 from c2cotel.delivery.once import Once
 from c2cotel.errors import SettingsError
 from c2cotel.host.records import KEPT
+from c2cotel.metrics.exchange import Family as MetricFamily
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
 from c2cotel.runtime.flight import search as flight_search
@@ -30,6 +31,7 @@ __all__ = [
     "ApplicationSettings",
     "FlightRecorderSettings",
     "ForkAware",
+    "MetricFamily",
     "Observation",
     "Once",
     "Settings",

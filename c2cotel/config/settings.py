@@ -55,6 +55,13 @@ class ApplicationSettings:
         default=False,
         doc="Keep totals in memory and serve them at `{base path}/stats.json`.",
     )
+    metrics_view: bool = setting(
+        "C2C_METRICS_VIEW_ENABLED",
+        "c2c.metrics_view_enabled",
+        parse=boolean,
+        default=False,
+        doc="Serve `{base path}/metrics` for Prometheus: the sum over all processes of the host.",
+    )
     open_reset: bool = setting(
         "C2C_OPEN_RESET",
         "c2c.open_reset",

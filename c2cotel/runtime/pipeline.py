@@ -112,6 +112,15 @@ class Pipeline:
             self._build_drain()
         return self.totals
 
+    def add_outlet(self, outlet: Outlet) -> None:
+        """Let somebody else read the measurements, too."""
+        self.measures = True
+        self.exports_gauges = True
+        self._build_drain()
+        self.outlets.append(outlet)
+        if self._started:
+            outlet.start()
+
     def before_fork(self) -> None:
         """See `c2cotel.delivery.forks.ForkAware`."""
         for outlet in self.outlets:

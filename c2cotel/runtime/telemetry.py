@@ -20,6 +20,7 @@ from c2cotel.runtime.flight import FlightRecorder
 from c2cotel.runtime.flight.entry import local_now
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.runtime.saturation import observe_process, time_collections
+from c2cotel.runtime.sharing import SharedMetrics
 from c2cotel.runtime.statements import Statements
 from c2cotel.stats.backend import Backend
 
@@ -68,6 +69,7 @@ class Telemetry:
         request_id_keys: Where a WSGI environ may have the caller's request id.
         new_request_id: Makes one.
         error_observers: Called with each exception in a body that is made while it is sent.
+        shared_metrics: The metrics of all processes of the host; None unless somebody asked for them.
         active: The requests that are worked on, until their bodies are sent.
         closed: Whether `close` was called; instrumentation still in place then does nothing.
     """
@@ -84,11 +86,13 @@ class Telemetry:
         self._ids = request_id.Ids()
         self.new_request_id = self._ids.take
         self.error_observers: list[Callable[[BaseException], object]] = []
+        self.shared_metrics: SharedMetrics | None = None
         self.active: set[object] = set()
         self.closed = False
         self._pipeline = pipeline
         self._installed: set[Callable[[Telemetry], Callable[[], None]]] = set()
         self._undo: list[Callable[[], None]] = []
+        self._is_observed = False
 
     @property
     def measures(self) -> bool:
@@ -102,8 +106,7 @@ class Telemetry:
         self._pipeline.start()
         self._offer_stats()
         if self._pipeline.exports_gauges:
-            self._pipeline.observers.append(observe_process(self.active))
-            self._undo.append(time_collections(self.recorder))
+            self._observe_process()
         forks.watch(self._ids)
         forks.watch(self)
         atexit.register(self.close)
@@ -129,6 +132,14 @@ class Telemetry:
         """Start keeping totals in memory, or go on."""
         self._pipeline.add_totals()
         self._offer_stats()
+
+    def share_metrics(self) -> None:
+        """Start sharing metrics with the other processes of the host, or go on."""
+        if self.shared_metrics is None:
+            self.shared_metrics = SharedMetrics(self.recorder, self._pipeline.observers, self.folder)
+            self._pipeline.add_outlet(self.shared_metrics)
+            self._observe_process()
+            self._offer_stats()
 
     def install(self, instrumentation: Callable[[Telemetry], Callable[[], None]]) -> None:
         """Run an instrumentation's `install`, once however often asked; `close` takes the latest out first."""
@@ -179,6 +190,12 @@ class Telemetry:
         """See `c2cotel.delivery.forks.ForkAware`."""
         self.active.clear()
         self._pipeline.after_fork()
+
+    def _observe_process(self) -> None:
+        if not self._is_observed:
+            self._is_observed = True
+            self._pipeline.observers.append(observe_process(self.active))
+            self._undo.append(time_collections(self.recorder))
 
     def _offer_stats(self) -> None:
         if self.measures or self.tracer is not None:
