@@ -10,7 +10,13 @@ import hmac
 from typing import Any
 
 from c2cotel.config.declare import Settings, setting
-from c2cotel.config.settings import ApplicationSettings, FlightRecorderSettings, StatsdSettings, start_level
+from c2cotel.config.settings import (
+    ApplicationSettings,
+    FlightRecorderSettings,
+    StatsdSettings,
+    serves_prometheus,
+    start_level,
+)
 from c2cotel.delivery.forks import ForkAware, forks
 from c2cotel.delivery.once import Once
 from c2cotel.errors import SettingsError
@@ -47,6 +53,7 @@ __all__ = [
     "merge_totals",
     "note_rendering",
     "process_state",
+    "serves_prometheus",
     "setting",
     "settings_of",
     "start_level",

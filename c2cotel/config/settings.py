@@ -34,6 +34,9 @@ from c2cotel.config.parsers import (
     words,
 )
 
+PROMETHEUS = "prometheus"
+"""The exporter of metrics that is a view of our own."""
+
 
 @dataclass(frozen=True)
 class ApplicationSettings:
@@ -606,3 +609,9 @@ PROCESS = (
 def start_level(settings: Settings) -> int:
     """The level of lines that tell of a start: INFO under the names of 2018, whose users look for them."""
     return logging.INFO if settings.section(StatsdSettings).names_2018 else logging.DEBUG
+
+
+def serves_prometheus(settings: Settings) -> bool:
+    """Whether the metrics of all processes are shared, for the view `/metrics`."""
+    exporters = settings.section(OtelSettings).metrics_exporter or ()
+    return settings.section(ApplicationSettings).metrics_view or PROMETHEUS in map(str.lower, exporters)

@@ -67,7 +67,7 @@ class Pipeline:
         self._drain: Outlet | None = None
         self.recorder = Recorder(self._statsd.max_series, wake=self._wake)
         if flight is not None:
-            flight.count_stall = lambda: self.recorder.series(instruments.STALLS, {}).record(1)
+            flight.count = lambda instrument: self.recorder.series(instrument, {}).record(1)
         self._rules = instruments.rules(names_2018=self._statsd.names_2018)
         self.totals: TotalsSink | None = None
         self.measures = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from c2cotel.plugin import ApplicationSettings, settings_of, start_level, telemetry_of
+from c2cotel.plugin import ApplicationSettings, serves_prometheus, settings_of, start_level, telemetry_of
 from c2cotel_views import (
     configuration,
     debug,
@@ -63,7 +63,7 @@ VIEWS = (
     View(
         path="/metrics",
         route="c2c_metrics",
-        enabled=lambda settings: settings.section(ApplicationSettings).metrics_view,
+        enabled=serves_prometheus,
         view=metrics.view,
         title="Prometheus",
         doc="The metrics of all processes of the host for Prometheus, in its text format or in OpenMetrics.",
