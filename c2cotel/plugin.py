@@ -24,6 +24,7 @@ from c2cotel.host.records import KEPT
 from c2cotel.metrics.exchange import Family as MetricFamily
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
+from c2cotel.runtime import history as request_history
 from c2cotel.runtime.flight import search as flight_search
 from c2cotel.runtime.flight import tokens as debug_tokens
 from c2cotel.runtime.flight.verbose import verbose_request
@@ -53,6 +54,7 @@ __all__ = [
     "merge_totals",
     "note_rendering",
     "process_state",
+    "request_history",
     "serves_prometheus",
     "setting",
     "settings_of",

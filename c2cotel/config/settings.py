@@ -51,6 +51,13 @@ class ApplicationSettings:
         parse=text,
         doc="Opens the protected views, as the parameter `secret` or the header `X-API-Key`; unset: there are none.",
     )
+    console: bool | None = setting(
+        "C2C_CONSOLE",
+        "c2c.console",
+        parse=boolean,
+        doc="Keep the history of requests and statements, and serve the console that shows it.",
+        shown="on with `C2C_BASE_PATH` and `C2C_SECRET`",
+    )
     stats_view: bool = setting(
         "STATS_VIEW",
         "c2c.stats_view",

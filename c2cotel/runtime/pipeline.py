@@ -47,6 +47,7 @@ class Pipeline:
         flight: Keeps requests; None if it is off.
 
     Attributes:
+        service: Name and version of the application.
         flight: The same.
         recorder: Where measurements go.
         measures: Whether anything reads them.
@@ -60,7 +61,7 @@ class Pipeline:
         self.flight = flight
         self._statsd = settings.section(StatsdSettings)
         self._otel = settings.section(OtelSettings)
-        self._service = service
+        self.service = service
         self.outlets: list[Outlet] = [] if flight is None else [flight]
         self.observers: list[Observer] = []
         self._started = False
@@ -112,12 +113,18 @@ class Pipeline:
             self._build_drain()
         return self.totals
 
-    def add_outlet(self, outlet: Outlet) -> None:
-        """Let somebody else read the measurements, too."""
+    def add_outlet(self, outlet: Outlet, *, drains: bool = False) -> None:
+        """Let somebody else read the measurements, too.
+
+        Args:
+            outlet: The reader.
+            drains: Whether it drains the queue itself.
+        """
         self.measures = True
-        self.exports_gauges = True
-        self._build_drain()
         self.outlets.append(outlet)
+        if self._drain is None and drains:
+            self._drain = outlet
+        self._build_drain()
         if self._started:
             outlet.start()
 
@@ -173,7 +180,7 @@ class Pipeline:
                 self._drain.start()
 
     def _build_tracer(self) -> trace.Tracer | None:
-        tracing = build_tracing(self._otel, self._service, collects=self.flight is not None)
+        tracing = build_tracing(self._otel, self.service, collects=self.flight is not None)
         self.outlets += tracing.channels
         self._own_tracer_provider = tracing.provider
         self._undo_tracing = tracing.undo
@@ -192,7 +199,7 @@ class Pipeline:
         if isinstance(installed, MeterProvider):
             provider, others_join = installed, None
         else:
-            provider = MeterProvider(resource=self._service.resource(), shutdown_on_exit=False)
+            provider = MeterProvider(resource=self.service.resource(), shutdown_on_exit=False)
             self._own_meter_provider, others_join = provider, provider
         resource = partial(resource_of, provider)
         if statsd:
@@ -279,7 +286,7 @@ class Pipeline:
         provider = self._own_meter_provider or metrics.get_meter_provider()
         if isinstance(provider, MeterProvider):
             return partial(resource_of, provider)
-        resource = self._service.resource()
+        resource = self.service.resource()
         return lambda: resource
 
 

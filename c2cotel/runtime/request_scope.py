@@ -11,6 +11,9 @@ from pyramid.threadlocal import manager
 SCOPE = "c2c.scope"
 """Where the environ of a request has its `Scope`."""
 
+OWN_ROUTES = "c2c_"
+"""How the names of the routes of c2cotel's own views begin."""
+
 
 class Scope:
     """One request, however many attempts an execution policy such as pyramid_retry makes.
@@ -46,6 +49,21 @@ class Scope:
             self.render_seconds.clear()
             self.deferred = None
         self.request = request
+
+    def count(self, kind: str, seconds: float) -> None:
+        """Count a call to a database, to Redis or to another service."""
+        if self.calls is None:
+            self.calls = {}
+        calls, spent = self.calls.get(kind, (0, 0.0))
+        self.calls[kind] = calls + 1, spent + seconds
+
+    def add_calls(self, inner: Scope) -> None:
+        """Count the calls of a sub-request as this request's."""
+        if inner.calls is not None:
+            mine = self.calls = self.calls or {}
+            for kind, (calls, spent) in inner.calls.items():
+                before, seconds = mine.get(kind, (0, 0.0))
+                mine[kind] = before + calls, seconds + spent
 
     def run_deferred(self) -> None:
         """Do what was deferred, with the request as Pyramid's current one."""

@@ -29,22 +29,21 @@ _LONGEST_STATEMENT = 2000
 _ROWS_OF_A_PAGE = 20
 """Rows from which on a statement that comes again reads pages: what is loaded one by one has few."""
 
-_IS_MEANT = -1
-"""In the place of a count: this loop is as it should be."""
 
-
-class _Repeated:
+class Repeated:
     """How often a request has sent a statement.
 
     Attributes:
-        n: Number of times; `_IS_MEANT` if that is fine.
+        n: Number of times.
         seconds: Their time together.
         site: The line that sends it, once it came often.
+        is_meant: Whether that is as it should be.
     """
 
-    __slots__ = ("n", "seconds", "site")
+    __slots__ = ("is_meant", "n", "seconds", "site")
 
     def __init__(self) -> None:
+        self.is_meant = False
         self.n = 0
         self.seconds = 0.0
         self.site: CallSite | None = None
@@ -57,11 +56,15 @@ class Statements:
         settings: What is too often, and what is slow.
         recorder: Counts repeated statements.
         measures: Tells whether anything reads measurements.
+
+    Attributes:
+        counts: Whether the statements of each request are counted.
     """
 
     def __init__(self, settings: SqlSettings, recorder: Recorder, measures: Callable[[], bool]) -> None:
         self._measures = measures
         self._limit = settings.repeats
+        self.counts = bool(settings.repeats)
         self._slow = settings.slow
         self._sites = CallSites(settings.own_packages)
         self._logged: dict[tuple[str, CallSite | None], float] = {}
@@ -81,7 +84,7 @@ class Statements:
             self._tell_slow(seconds, statement)
         limit = self._limit
         stack = manager.stack
-        if not limit or not stack or series.overflow:
+        if not self.counts or not stack or series.overflow:
             return
         scope: Scope | None = getattr(stack[-1]["request"], "environ", {}).get(SCOPE)
         if scope is None:
@@ -93,17 +96,18 @@ class Statements:
         if repeated is None:
             if len(statements) >= _MOST_STATEMENTS:
                 return
-            repeated = statements[series] = _Repeated()
-        if repeated.n >= 0:
-            repeated.n += 1
-            repeated.seconds += seconds
-            if repeated.n == limit:
-                self._look_at(repeated, cursor, statement)
+            repeated = statements[series] = Repeated()
+        repeated.n += 1
+        repeated.seconds += seconds
+        if repeated.n == limit:
+            self._look_at(repeated, cursor, statement)
 
     def finish(self, environ: dict[str, Any], scope: Scope, span: trace.Span | None) -> None:
         """Tell what a request that has ended sent too often."""
         statements, scope.statements = scope.statements, None
-        repeats = [(series, each) for series, each in (statements or {}).items() if each.n >= self._limit]
+        if not self._limit or not statements:
+            return
+        repeats = [each for each in statements.items() if each[1].n >= self._limit and not each[1].is_meant]
         if not repeats:
             return
         with self._guard:
@@ -134,17 +138,17 @@ class Statements:
                     attributes |= {"code.file.path": worst["file"], "code.line.number": worst["line"]}
                 span.set_attributes(attributes)
 
-    def _look_at(self, repeated: _Repeated, cursor: Any, statement: str) -> None:
+    def _look_at(self, repeated: Repeated, cursor: Any, statement: str) -> None:
         """A statement has come often enough: is that meant, and who sends it?"""
         with self._guard:
             rows = getattr(cursor, "rowcount", -1)
             reads_pages = isinstance(rows, int) and rows >= _ROWS_OF_A_PAGE
             if reads_pages or " offset " in statement[-_LONGEST_STATEMENT:].lower() or is_on_purpose():
-                repeated.n = _IS_MEANT
+                repeated.is_meant = True
             else:
                 repeated.site = self._sites.current()
 
-    def _tell_repeated(self, environ: dict[str, Any], scope: Scope, query: str, repeated: _Repeated) -> None:
+    def _tell_repeated(self, environ: dict[str, Any], scope: Scope, query: str, repeated: Repeated) -> None:
         if self._is_due("repeated", repeated.site):
             route = getattr(scope.request, "matched_route", None)
             _logger.warning(

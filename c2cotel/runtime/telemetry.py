@@ -9,15 +9,18 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from opentelemetry.sdk.resources import HOST_NAME, SERVICE_VERSION
+
 from c2cotel import state, stats
 from c2cotel.config.declare import Settings
-from c2cotel.config.settings import RequestIdSettings, SqlSettings
+from c2cotel.config.settings import FlightRecorderSettings, RequestIdSettings, SqlSettings
 from c2cotel.delivery.forks import forks
 from c2cotel.host.directory import StateFolder
 from c2cotel.metrics.observations import Observer
 from c2cotel.runtime import request_id
 from c2cotel.runtime.flight import FlightRecorder
 from c2cotel.runtime.flight.entry import local_now
+from c2cotel.runtime.history import History
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.runtime.saturation import observe_process, time_collections
 from c2cotel.runtime.sharing import SharedMetrics
@@ -63,6 +66,7 @@ class Telemetry:
         clock: Monotonic seconds; tests give their own.
         folder: What the processes of this service on this host share.
         flight: Keeps requests; None if it is off.
+        history: Adds up requests for the console; None if it is off.
         recorder: Takes measurements.
         statements: Watches the SQL statements of requests.
         tracer: Makes spans; None if nobody records them.
@@ -79,6 +83,7 @@ class Telemetry:
         self.clock = clock
         self.folder = folder
         self.flight: FlightRecorder | None = pipeline.flight
+        self.history: History | None = None
         self.recorder = pipeline.recorder
         self.tracer = pipeline.tracer
         self.statements = Statements(settings.section(SqlSettings), pipeline.recorder, lambda: self.measures)
@@ -137,9 +142,30 @@ class Telemetry:
         """Start sharing metrics with the other processes of the host, or go on."""
         if self.shared_metrics is None:
             self.shared_metrics = SharedMetrics(self.recorder, self._pipeline.observers, self.folder)
+            self._pipeline.exports_gauges = True
             self._pipeline.add_outlet(self.shared_metrics)
             self._observe_process()
             self._offer_stats()
+
+    def keep_history(self) -> None:
+        """Start writing the history that the console shows, or go on."""
+        if self.history is None:
+            settings, flight = self.settings.section(FlightRecorderSettings), self.flight
+            resource = self._pipeline.service.resource().attributes
+            self.history = History(
+                self.recorder,
+                self.folder,
+                lambda: None if flight is None else flight.store,
+                size=settings.size,
+                slow=settings.slow,
+                active=self.active,
+                observers=self._pipeline.observers,
+                host=str(resource[HOST_NAME]),
+                version=str(resource.get(SERVICE_VERSION) or "unknown"),
+            )
+            self.statements.counts = True
+            self.recorder.add(self.history)
+            self._pipeline.add_outlet(self.history, drains=True)
 
     def install(self, instrumentation: Callable[[Telemetry], Callable[[], None]]) -> None:
         """Run an instrumentation's `install`, once however often asked; `close` takes the latest out first."""

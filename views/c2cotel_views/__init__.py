@@ -8,6 +8,7 @@ from typing import Any
 from c2cotel.plugin import ApplicationSettings, serves_prometheus, settings_of, start_level, telemetry_of
 from c2cotel_views import (
     configuration,
+    console,
     debug,
     debug_token,
     errors,
@@ -28,6 +29,7 @@ from c2cotel_views._view import SERVED, View
 
 VIEWS = (
     *index.VIEWS,
+    *console.VIEWS,
     *requests.VIEWS,
     *health.VIEWS,
     View(

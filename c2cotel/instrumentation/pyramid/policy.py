@@ -118,11 +118,15 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
 
     def fail(environ: dict[str, Any], scope: Scope, error: BaseException, start: float) -> None:
         """Nobody answered: the server will say 500."""
+        seconds = clock() - start
         if telemetry.measures:
-            rows.find(environ, scope.request, _UNANSWERED, error).route.record(clock() - start)
+            route = rows.find(environ, scope.request, _UNANSWERED, error).route
+            route.record(seconds)
+            if telemetry.history is not None:
+                telemetry.history.note(route, seconds, scope)
         scope.run_deferred()
         if logs:
-            access_log.write(environ, scope, _UNANSWERED, clock() - start, None)
+            access_log.write(environ, scope, _UNANSWERED, seconds, None)
 
     def stream(
         response: Any,
@@ -216,6 +220,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             measures = telemetry.measures
             if measures:
                 row.route.record(duration)
+                if telemetry.history is not None:
+                    telemetry.history.note(row.route, duration, scope)
             for seconds in scope.render_seconds:
                 shown = SHORT[int(seconds * 100_000)] if 0 <= seconds < LONG else milliseconds(seconds)
                 timing = f"{timing}, render;dur={shown}"
