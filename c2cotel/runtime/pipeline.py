@@ -15,7 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 
 from c2cotel.config.declare import Settings
-from c2cotel.config.settings import OtelSettings, StatsdSettings
+from c2cotel.config.settings import FlightRecorderSettings, OtelSettings, StatsdSettings
 from c2cotel.delivery.batches import BatchChannel
 from c2cotel.delivery.outlet import Outlet
 from c2cotel.metrics import instruments
@@ -60,6 +60,7 @@ class Pipeline:
         self.flight = flight
         self._statsd = settings.section(StatsdSettings)
         self._otel = settings.section(OtelSettings)
+        self._slow = settings.section(FlightRecorderSettings).slow
         self._service = service
         self.outlets: list[Outlet] = [] if flight is None else [flight]
         self.observers: list[Observer] = []
@@ -164,7 +165,7 @@ class Pipeline:
                 self._drain.start()
 
     def _build_tracer(self) -> trace.Tracer | None:
-        tracing = build_tracing(self._otel, self._service, collects=self.flight is not None)
+        tracing = build_tracing(self._otel, self._service, self._slow, collects=self.flight is not None)
         self.outlets += tracing.channels
         self._own_tracer_provider = tracing.provider
         self._undo_tracing = tracing.undo
