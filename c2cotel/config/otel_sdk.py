@@ -37,7 +37,7 @@ class OtelSdkSettings:
     exemplar_filter: str | None = setting(
         "OTEL_METRICS_EXEMPLAR_FILTER",
         parse=choice("always_on", "always_off", "trace_based"),
-        doc="Which measurements of other libraries' instruments may become exemplars.",
+        doc="Which measurements may become exemplars of histograms: those in exported traces, all, or none.",
         shown="`trace_based`",
     )
     temporality: str | None = setting(
@@ -49,7 +49,7 @@ class OtelSdkSettings:
     histogram: str | None = setting(
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         parse=choice("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
-        doc="Kind of histograms of other libraries' instruments.",
+        doc="Kind of histograms over OTLP.",
         shown="`explicit_bucket_histogram`",
     )
     compression: str | None = setting(

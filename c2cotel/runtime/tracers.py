@@ -33,6 +33,7 @@ class Tracing:
 
     Attributes:
         tracer: Makes spans; None if nobody records any.
+        exports: Whether its spans leave the process, all or some.
         provider: The provider of our own; None if somebody else's is used, or none.
         channels: The channels out of the process.
         locals: Collects the spans of somebody else's provider, or of the SDK's own; None where ours does.
@@ -40,6 +41,7 @@ class Tracing:
     """
 
     tracer: trace.Tracer | None = None
+    exports: bool = False
     provider: SdkTracerProvider | None = None
     channels: list[BatchChannel[ReadableSpan]] = field(default_factory=list)
     locals: LocalSpans | None = None
@@ -72,7 +74,7 @@ def build(otel: OtelSettings, service: Service, slow: Slow, *, collects: bool) -
                 "C2C_TRACES_KEEP has no effect: the application has installed %s, whose sampler decides",
                 type(installed).__name__,
             )
-        tracing = Tracing(installed.get_tracer("c2cotel", VERSION))
+        tracing = Tracing(installed.get_tracer("c2cotel", VERSION), exports=True)
         if collects and isinstance(installed, SdkTracerProvider):
             tracing.locals = LocalSpans()
             installed.add_span_processor(tracing.locals)
@@ -81,7 +83,9 @@ def build(otel: OtelSettings, service: Service, slow: Slow, *, collects: bool) -
     names = exporter_names(otel, "traces")
     if not names and not collects:
         return Tracing()
-    tracing = Tracing(provider=_provider(otel, service, slow, exports=bool(names), collects=collects))
+    tracing = Tracing(
+        exports=bool(names), provider=_provider(otel, service, slow, exports=bool(names), collects=collects)
+    )
     assert tracing.provider is not None
     if collects and otel.tracer == "sdk":
         tracing.locals = LocalSpans()

@@ -54,6 +54,7 @@ class UndecidedTrace(LocalTrace):
         exempt: Whether it has waited so long that none but the local root is noted any more.
     """
 
+    outcome: bool | None = None
     exempt = False
 
     def __init__(self, root: Any, keep: TraceKeep) -> None:
