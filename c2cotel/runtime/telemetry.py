@@ -11,6 +11,7 @@ from typing import Any
 
 from c2cotel import state, stats
 from c2cotel.config.declare import Settings
+from c2cotel.config.otel_sdk import OtelSdkSettings
 from c2cotel.config.settings import RequestIdSettings
 from c2cotel.delivery.forks import forks
 from c2cotel.host.directory import StateFolder
@@ -20,6 +21,7 @@ from c2cotel.runtime.flight import FlightRecorder
 from c2cotel.runtime.flight.entry import local_now
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.runtime.saturation import observe_process, time_collections
+from c2cotel.runtime.self_metrics import observe_queues
 from c2cotel.stats.backend import Backend
 
 _logger = logging.getLogger(__name__)
@@ -101,6 +103,8 @@ class Telemetry:
         if self._pipeline.exports_gauges:
             self._pipeline.observers.append(observe_process(self.active))
             self._undo.append(time_collections(self.recorder))
+            if self.settings.section(OtelSdkSettings).internal_metrics:
+                self._pipeline.observers.append(observe_queues(self._pipeline.outlets))
         forks.watch(self._ids)
         forks.watch(self)
         atexit.register(self.close)
