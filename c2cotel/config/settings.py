@@ -33,6 +33,7 @@ from c2cotel.config.parsers import (
     whole,
     words,
 )
+from c2cotel.config.traces_keep import TracesKeep, traces_keep
 
 PROMETHEUS = "prometheus"
 """The exporter of metrics that is a view of our own."""
@@ -481,6 +482,12 @@ class OtelSettings:
         parse=choice("c2c", "sdk"),
         default="c2c",
         doc="Who makes spans: `c2c`, which is quicker, or `sdk`, OpenTelemetry's own.",
+    )
+    traces_keep: TracesKeep | None = setting(  # noqa: RUF009  # frozen, as its class says
+        "C2C_TRACES_KEEP",
+        "c2c.traces_keep",
+        parse=traces_keep,
+        doc="Which traces are exported, decided at their end: `error,slow,5%,parent`, any of them.",
     )
     statsd_endpoint: str | None = setting(
         "OTEL_EXPORTER_STATSD_ENDPOINT",

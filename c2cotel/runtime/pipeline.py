@@ -15,21 +15,25 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 
 from c2cotel.config.declare import Settings
-from c2cotel.config.settings import OtelSettings, StatsdSettings
+from c2cotel.config.otel_sdk import OtelSdkSettings
+from c2cotel.config.settings import FlightRecorderSettings, OtelSettings, StatsdSettings
 from c2cotel.delivery.batches import BatchChannel
 from c2cotel.delivery.outlet import Outlet
 from c2cotel.metrics import instruments
 from c2cotel.metrics.aggregates import AggregateSink, temporality_by_kind
 from c2cotel.metrics.channel import Drain, MetricChannel
+from c2cotel.metrics.exemplars import ExemplarRules
 from c2cotel.metrics.observations import Observer
 from c2cotel.metrics.recorder import Recorder
 from c2cotel.metrics.samples import SampleSink
 from c2cotel.metrics.totals import TotalsSink
-from c2cotel.otel.sdk_private import forget_global_providers, preferred_temporality, resource_of
+from c2cotel.otel.sdk_private import forget_global_providers, preferred_temporality, prefers_exponential, resource_of
 from c2cotel.runtime.exporters import exporter_factory, exporter_names, keeps_failed
 from c2cotel.runtime.flight import FlightRecorder
 from c2cotel.runtime.service import Service
+from c2cotel.runtime.statsd import statsd_exporter
 from c2cotel.runtime.tracers import build as build_tracing
+from c2cotel.tracing.exported import is_exported, recording_span
 
 _logger = logging.getLogger(__name__)
 
@@ -61,6 +65,12 @@ class Pipeline:
         self.flight = flight
         self._statsd = settings.section(StatsdSettings)
         self._otel = settings.section(OtelSettings)
+        wanted = settings.section(OtelSdkSettings).exemplar_filter
+        self._exemplars = (
+            None if wanted == "always_off" else ExemplarRules(is_exported, everything=wanted == "always_on")
+        )
+        self._traces_leave = False
+        self._slow = settings.section(FlightRecorderSettings).slow
         self.service = service
         self.outlets: list[Outlet] = [] if flight is None else [flight]
         self.observers: list[Observer] = []
@@ -180,10 +190,11 @@ class Pipeline:
                 self._drain.start()
 
     def _build_tracer(self) -> trace.Tracer | None:
-        tracing = build_tracing(self._otel, self.service, collects=self.flight is not None)
+        tracing = build_tracing(self._otel, self.service, self._slow, collects=self.flight is not None)
         self.outlets += tracing.channels
         self._own_tracer_provider = tracing.provider
         self._undo_tracing = tracing.undo
+        self._traces_leave = tracing.exports
         if self.flight is not None:
             self.flight.sdk_spans = tracing.locals
         return tracing.tracer
@@ -227,8 +238,16 @@ class Pipeline:
     def _add_other(self, name: str, join: MeterProvider | None, resource: Callable[[], Resource]) -> None:
         self.exports_gauges = True
         factory = exporter_factory(self._otel, name, "metrics", MetricExporter)
-        sink = AggregateSink(temporality_by_kind(preferred_temporality(factory())), self.observers)
+        exporter = factory()
+        sink = AggregateSink(
+            temporality_by_kind(preferred_temporality(exporter)),
+            self.observers,
+            self._exemplars,
+            exponential=prefers_exponential(exporter),
+        )
         self.recorder.add(sink)
+        if self._traces_leave and self._exemplars is not None:
+            self.recorder.notice_traces(recording_span, sink.notice)
         channel = MetricChannel(
             f"{name} export of metrics",
             self.recorder,
@@ -243,18 +262,7 @@ class Pipeline:
         self.outlets.append(channel)
 
     def _statsd_exporter(self) -> StatsdMetricExporter:
-        settings = self._statsd
-        return StatsdMetricExporter(
-            settings.address or self._otel.statsd_endpoint or "localhost:8125",
-            prefix=settings.prefix,
-            flavor=settings.flavor or "datadog",
-            rules=self._rules,
-            tags=settings.tags if settings.use_tags else None,
-            use_tags=settings.use_tags,
-            whole_milliseconds=True,
-            tag_value=sanitized_part,
-            absolute_gauges=settings.flavor == "datadog",
-        )
+        return statsd_exporter(self._statsd, self._otel, self._rules)
 
     def _build_logs(self) -> None:
         names = [] if self._otel.disabled else exporter_names(self._otel, "logs")
@@ -288,8 +296,3 @@ class Pipeline:
             return partial(resource_of, provider)
         resource = self.service.resource()
         return lambda: resource
-
-
-def sanitized_part(text: str) -> str:
-    """A key part or tag as 2018 wrote it: one underscore for each character that is no ASCII letter or digit."""
-    return "".join(c if c == "_" or (c.isascii() and c.isalnum()) else "_" for c in text)

@@ -13,6 +13,7 @@ from opentelemetry.sdk.resources import HOST_NAME, SERVICE_VERSION
 
 from c2cotel import state, stats
 from c2cotel.config.declare import Settings
+from c2cotel.config.otel_sdk import OtelSdkSettings
 from c2cotel.config.settings import FlightRecorderSettings, RequestIdSettings, SqlSettings
 from c2cotel.delivery.forks import forks
 from c2cotel.host.directory import StateFolder
@@ -23,6 +24,7 @@ from c2cotel.runtime.flight.entry import local_now
 from c2cotel.runtime.history import History
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.runtime.saturation import observe_process, time_collections
+from c2cotel.runtime.self_metrics import observe_queues
 from c2cotel.runtime.sharing import SharedMetrics
 from c2cotel.runtime.statements import Statements
 from c2cotel.stats.backend import Backend
@@ -112,6 +114,8 @@ class Telemetry:
         self._offer_stats()
         if self._pipeline.exports_gauges:
             self._observe_process()
+            if self.settings.section(OtelSdkSettings).internal_metrics:
+                self._pipeline.observers.append(observe_queues(self._pipeline.outlets))
         forks.watch(self._ids)
         forks.watch(self)
         atexit.register(self.close)

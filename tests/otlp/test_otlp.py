@@ -77,7 +77,7 @@ def test_the_official_classes_decode_the_same_from_both(spans: list[ReadableSpan
     encoder = SpanEncoder()
     for _ in range(2):  # the second time everything is remembered
         ours = ExportTraceServiceRequest.FromString(encoder.encode(spans))
-        assert flat(ours) == flat(encode_spans(spans))
+        assert flat(ours) == flat(encode_spans(list(map(hide_secrets, spans))))
 
 
 @given(PROGRAM, st.sampled_from(list(SAMPLERS)))
