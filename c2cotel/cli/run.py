@@ -110,8 +110,8 @@ def _lacks_control_socket() -> bool:
     """Whether gunicorn would make a socket at home where nothing can be written, as on a read-only root."""
     from gunicorn.config import KNOWN_SETTINGS  # noqa: PLC0415  # an extra; older versions have no such socket
 
-    known = any("--no-control-socket" in (setting.cli or ()) for setting in KNOWN_SETTINGS)
-    return known and not os.access(Path("~").expanduser(), os.W_OK | os.X_OK)
+    makes_one = any("--no-control-socket" in (setting.cli or ()) for setting in KNOWN_SETTINGS)
+    return makes_one and not os.access(Path("~").expanduser(), os.W_OK | os.X_OK)
 
 
 class _Supervisor:
