@@ -43,7 +43,7 @@ endef
 venv: .venv/.installed  ## make .venv with everything in it
 
 .venv/.installed: $(PYPROJECTS) constraints.txt
-	$(call install,$(PYTHON),.venv,all$(comma)dev$(comma)browser$(comma)docs)
+	$(call install,$(PYTHON),.venv,all$(comma)dev$(comma)browser$(comma)receivers$(comma)docs)
 
 .venvs/%/.installed: $(PYPROJECTS) constraints.txt
 	$(call install,python$*,.venvs/$*,all$(comma)dev)

@@ -25,14 +25,17 @@ from c2cotel.config.settings import (
     BroadcastSettings,
     FlightRecorderSettings,
     HostSettings,
+    LogSettings,
     SentrySettings,
     StallSettings,
+    serves_prometheus,
     start_level,
 )
 from c2cotel.errors import SettingsError
 from c2cotel.host.calls import HostCalls
 from c2cotel.host.directory import StateFolder, parent_folder, service_folder
 from c2cotel.runtime.flight import FlightRecorder
+from c2cotel.runtime.flight.buffering import RequestLogs
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.runtime.service import Service
 from c2cotel.runtime.telemetry import Running, Telemetry, running
@@ -70,6 +73,7 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
         if settings.section(SentrySettings).url is not None:
             telemetry.install(import_module("c2cotel.sentry").install)
         telemetry.install(_note_origins)
+        telemetry.install(_keep_quiet_records)
         telemetry.install(_broadcast)  # after the above: what it sends is measured from the first message on
     except BaseException:
         telemetry.close(timeout=0.5)
@@ -82,6 +86,8 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
         telemetry.install(pyramid.install)
         if settings.section(ApplicationSettings).stats_view:
             telemetry.keep_totals()
+        if serves_prometheus(settings):
+            telemetry.share_metrics()
         # Through include: a second call does nothing, and what the application registers itself wins.
         config.include(_include)
     return telemetry
@@ -117,7 +123,7 @@ def _folder(settings: Settings, service: Service) -> StateFolder:
 def _flight_recorder(settings: Settings, service: Service, folder: StateFolder) -> FlightRecorder | None:
     recorder = settings.section(FlightRecorderSettings)
     stalls = settings.section(StallSettings)
-    if not recorder.enabled and not stalls.timeout:
+    if not recorder.enabled and not stalls.timeout and not settings.section(LogSettings).buffer:
         return None
     resource = service.resource().attributes
     name = str(resource[SERVICE_NAME])
@@ -127,6 +133,21 @@ def _flight_recorder(settings: Settings, service: Service, folder: StateFolder) 
         "python": platform.python_version(),
     }
     return FlightRecorder(recorder, stalls, folder, str(resource[HOST_NAME]), versions)
+
+
+def _keep_quiet_records(telemetry: Telemetry) -> Callable[[], None]:
+    """Keep log records below their level for each request, where a setting or a token asks for them."""
+    flight = telemetry.flight
+    levels = telemetry.settings.section(LogSettings).buffer or {}
+    if flight is None or not (levels or flight.keeps):
+        return lambda: None
+    from c2cotel.logs.buffer import LogBuffer  # noqa: PLC0415  # few need it
+
+    flight.logs = logs = RequestLogs()
+    logs.buffer = LogBuffer(levels, logs)
+    if levels:
+        logs.install()
+    return logs.close
 
 
 def _note_origins(telemetry: Telemetry) -> Callable[[], None]:

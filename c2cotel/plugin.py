@@ -10,14 +10,24 @@ import hmac
 from typing import Any
 
 from c2cotel.config.declare import Settings, setting
-from c2cotel.config.settings import ApplicationSettings, FlightRecorderSettings, StatsdSettings, start_level
+from c2cotel.config.settings import (
+    ApplicationSettings,
+    FlightRecorderSettings,
+    StatsdSettings,
+    serves_prometheus,
+    start_level,
+)
 from c2cotel.delivery.forks import ForkAware, forks
 from c2cotel.delivery.once import Once
 from c2cotel.errors import SettingsError
 from c2cotel.host.records import KEPT
+from c2cotel.metrics.exchange import Family as MetricFamily
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
+from c2cotel.runtime import history as request_history
 from c2cotel.runtime.flight import search as flight_search
+from c2cotel.runtime.flight import tokens as debug_tokens
+from c2cotel.runtime.flight.verbose import verbose_request
 from c2cotel.runtime.request_scope import defer, note_rendering
 from c2cotel.runtime.telemetry import Telemetry
 from c2cotel.state import of as process_state
@@ -28,6 +38,7 @@ __all__ = [
     "ApplicationSettings",
     "FlightRecorderSettings",
     "ForkAware",
+    "MetricFamily",
     "Observation",
     "Once",
     "Settings",
@@ -35,6 +46,7 @@ __all__ = [
     "StatsdSettings",
     "Telemetry",
     "child_span",
+    "debug_tokens",
     "defer",
     "flight_search",
     "forks",
@@ -42,10 +54,13 @@ __all__ = [
     "merge_totals",
     "note_rendering",
     "process_state",
+    "request_history",
+    "serves_prometheus",
     "setting",
     "settings_of",
     "start_level",
     "telemetry_of",
+    "verbose_request",
 ]
 
 

@@ -179,6 +179,18 @@ def loggers(value: str) -> tuple[str, ...]:
     return words(value.replace(":", ","))
 
 
+def logger_levels(value: str) -> Mapping[str, int]:
+    """Names of loggers, each with a level."""
+    levels = {}
+    for word in words(value):
+        name, colon, text = map(str.strip, word.rpartition(":"))
+        number = _LEVELS.get(text.upper())
+        if not colon or number is None:
+            raise ValueError("logger:LEVEL,logger:LEVEL such as app:DEBUG,sqlalchemy.engine:INFO")
+        levels[name or "root"] = number
+    return levels
+
+
 def level(value: str) -> int:
     """The name of a level of `logging`."""
     number = _LEVELS.get(value.strip().upper())

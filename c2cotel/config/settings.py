@@ -17,6 +17,7 @@ from c2cotel.config.parsers import (
     duration,
     header_name,
     level,
+    logger_levels,
     loggers,
     milliseconds,
     packages,
@@ -34,6 +35,9 @@ from c2cotel.config.parsers import (
 )
 from c2cotel.config.traces_keep import TracesKeep, traces_keep
 
+PROMETHEUS = "prometheus"
+"""The exporter of metrics that is a view of our own."""
+
 
 @dataclass(frozen=True)
 class ApplicationSettings:
@@ -48,12 +52,26 @@ class ApplicationSettings:
         parse=text,
         doc="Opens the protected views, as the parameter `secret` or the header `X-API-Key`; unset: there are none.",
     )
+    console: bool | None = setting(
+        "C2C_CONSOLE",
+        "c2c.console",
+        parse=boolean,
+        doc="Keep the history of requests and statements, and serve the console that shows it.",
+        shown="on with `C2C_BASE_PATH` and `C2C_SECRET`",
+    )
     stats_view: bool = setting(
         "STATS_VIEW",
         "c2c.stats_view",
         parse=boolean,
         default=False,
         doc="Keep totals in memory and serve them at `{base path}/stats.json`.",
+    )
+    metrics_view: bool = setting(
+        "C2C_METRICS_VIEW_ENABLED",
+        "c2c.metrics_view_enabled",
+        parse=boolean,
+        default=False,
+        doc="Serve `{base path}/metrics` for Prometheus: the sum over all processes of the host.",
     )
     open_reset: bool = setting(
         "C2C_OPEN_RESET",
@@ -187,6 +205,29 @@ class SqlSettings:
         default=False,
         doc="Make the request id the `application_name` of PostgreSQL transactions.",
     )
+    repeats: int = setting(
+        "C2C_SQL_REPEATS",
+        "c2c.sql_repeats",
+        parse=whole,
+        default=10,
+        doc="Number of times that a request may send the same statement without a warning; `0`: any.",
+    )
+    slow: float = setting(
+        "C2C_SLOW_SQL",
+        "c2c.slow_sql",
+        parse=duration,
+        default=1.0,
+        doc="Time from which a statement is slow and warned about; `0`: never.",
+        shown="`1s`",
+    )
+    own_packages: tuple[str, ...] = setting(
+        "C2C_OWN_PACKAGES",
+        "c2c.own_packages",
+        parse=packages,
+        default=(),
+        doc="Python packages of the application, separated by blanks, whose lines are its own.",
+        shown="what is not installed in `site-packages`",
+    )
 
 
 @dataclass(frozen=True)
@@ -220,6 +261,14 @@ class LogSettings:
         parse=boolean,
         default=False,
         doc="One INFO record a request on `c2cotel.access`: route, status, times.",
+    )
+    buffer: Mapping[str, int] | None = setting(
+        "C2C_LOG_BUFFER",
+        "c2c.log_buffer",
+        parse=logger_levels,
+        doc="Loggers with the level from which their records are kept for each request, and logged only if it fails or "
+        "is slow: `app:DEBUG,sqlalchemy.engine:INFO`.",
+        shown="none",
     )
 
 
@@ -574,3 +623,9 @@ PROCESS = (
 def start_level(settings: Settings) -> int:
     """The level of lines that tell of a start: INFO under the names of 2018, whose users look for them."""
     return logging.INFO if settings.section(StatsdSettings).names_2018 else logging.DEBUG
+
+
+def serves_prometheus(settings: Settings) -> bool:
+    """Whether the metrics of all processes are shared, for the view `/metrics`."""
+    exporters = settings.section(OtelSettings).metrics_exporter or ()
+    return settings.section(ApplicationSettings).metrics_view or PROMETHEUS in map(str.lower, exporters)

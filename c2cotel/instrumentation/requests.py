@@ -29,6 +29,8 @@ from c2cotel.metrics.recorder import Recorder, Series
 from c2cotel.otel.contrib import free_instrumentor
 from c2cotel.otel.http import OTHER_VERB, VERBS
 from c2cotel.otel.sdk_private import is_suppressed
+from c2cotel.runtime.flight.entry import ENTRY
+from c2cotel.runtime.flight.tokens import HEADER
 from c2cotel.runtime.request_id import HEADERS
 from c2cotel.runtime.telemetry import Telemetry
 
@@ -102,6 +104,9 @@ def _with_headers(request: Any, id_header: str) -> Any:
     request_id = getattr(current, "c2c_request_id", None)
     if request_id is not None and id_header not in headers:
         added[id_header] = request_id
+    entry = None if current is None else current.environ.get(ENTRY)
+    if entry is not None and entry.onward and HEADER not in headers:
+        added[HEADER] = entry.onward
     if "traceparent" not in headers and trace.get_current_span().get_span_context().is_valid:
         propagate.inject(added)
     if not added:

@@ -194,7 +194,7 @@ QUEUE = Instrument(
 STALLS = Instrument(
     "c2c.stalls",
     Kind.COUNTER,
-    statsd="stalls",
+    statsd="",
     description="Requests that ran longer than C2C_STALL_TIMEOUT.",
     unit="{request}",
 )
@@ -213,10 +213,25 @@ GC_PAUSE = Instrument(
     description="Pauses of the process while the garbage collector ran.",
 )
 
-OTEL_ONLY = (POOL_WAIT, GC_PAUSE)
+DEATHS = Instrument(
+    "c2c.deaths",
+    Kind.COUNTER,
+    statsd="",
+    description="Processes that ended with requests in progress.",
+    unit="{process}",
+)
+SQL_REPEATS = Instrument(
+    "c2c.sql.repeats",
+    Kind.COUNTER,
+    statsd="",
+    description="Statements that requests sent C2C_SQL_REPEATS times or more.",
+    unit="{statement}",
+)
+
+OTEL_ONLY = (STALLS, DEATHS, SQL_REPEATS, POOL_WAIT, GC_PAUSE)
 """Instruments that statsd does not get."""
 
-TABLE = (ROUTE, RENDER, QUEUE, STALLS, SQL, COMMIT, REDIS, HTTP_CLIENT, USER_TIMER, USER_GAUGE, USER_COUNTER)
+TABLE = (ROUTE, RENDER, QUEUE, SQL, COMMIT, REDIS, HTTP_CLIENT, USER_TIMER, USER_GAUGE, USER_COUNTER)
 
 OVERFLOW = "otel.metric.overflow"
 """Attribute of the series that takes what a full instrument no longer tells apart (OpenTelemetry's own name)."""

@@ -22,8 +22,6 @@ _LONG_QUEUE = 10_000
 _CHUNK = 100_000
 
 Attributes = Mapping[str, Any]
-Watcher = Callable[[Instrument, float], object]
-"""Called with each value at the call site: it must be cheap, and may not raise."""
 
 
 class Series:
@@ -55,6 +53,10 @@ class Series:
             self._wake()
 
 
+Watcher = Callable[[Series, float], object]
+"""Called with each value at the call site: it must be cheap, and may not raise."""
+
+
 class TracedSeries(Series):
     """A series of which each value is noted with the span that it was measured in."""
 
@@ -80,7 +82,7 @@ class WatchedSeries(Series):
 
     def record(self, value: float) -> None:
         super().record(value)
-        self._watcher(self.instrument, value)
+        self._watcher(self, value)
 
 
 Noticer = Callable[[Series, Sequence[Sighting]], object]
@@ -155,6 +157,10 @@ class Recorder:
         if len(siblings) >= self.max_series:
             return self._overflow(instrument, attributes)
         return siblings.setdefault(identity, self._make(instrument, attributes, overflow=False))
+
+    def overflowing(self) -> list[str]:
+        """Names of the instruments that have all the series they may have, and count the rest together."""
+        return [instrument.name for instrument in list(self._overflows)]
 
     def drain(self) -> None:
         """Hand everything recorded so far to the sinks. What a sink raises is logged once and stops no other."""

@@ -31,6 +31,7 @@ from c2cotel.otel.sdk_private import forget_global_providers, preferred_temporal
 from c2cotel.runtime.exporters import exporter_factory, exporter_names, keeps_failed
 from c2cotel.runtime.flight import FlightRecorder
 from c2cotel.runtime.service import Service
+from c2cotel.runtime.statsd import statsd_exporter
 from c2cotel.runtime.tracers import build as build_tracing
 from c2cotel.tracing.exported import is_exported, recording_span
 
@@ -50,6 +51,7 @@ class Pipeline:
         flight: Keeps requests; None if it is off.
 
     Attributes:
+        service: Name and version of the application.
         flight: The same.
         recorder: Where measurements go.
         measures: Whether anything reads them.
@@ -69,14 +71,14 @@ class Pipeline:
         )
         self._traces_leave = False
         self._slow = settings.section(FlightRecorderSettings).slow
-        self._service = service
+        self.service = service
         self.outlets: list[Outlet] = [] if flight is None else [flight]
         self.observers: list[Observer] = []
         self._started = False
         self._drain: Outlet | None = None
         self.recorder = Recorder(self._statsd.max_series, wake=self._wake)
         if flight is not None:
-            flight.count_stall = lambda: self.recorder.series(instruments.STALLS, {}).record(1)
+            flight.count = lambda instrument: self.recorder.series(instrument, {}).record(1)
         self._rules = instruments.rules(names_2018=self._statsd.names_2018)
         self.totals: TotalsSink | None = None
         self.measures = False
@@ -120,6 +122,21 @@ class Pipeline:
             self.measures = True
             self._build_drain()
         return self.totals
+
+    def add_outlet(self, outlet: Outlet, *, drains: bool = False) -> None:
+        """Let somebody else read the measurements, too.
+
+        Args:
+            outlet: The reader.
+            drains: Whether it drains the queue itself.
+        """
+        self.measures = True
+        self.outlets.append(outlet)
+        if self._drain is None and drains:
+            self._drain = outlet
+        self._build_drain()
+        if self._started:
+            outlet.start()
 
     def before_fork(self) -> None:
         """See `c2cotel.delivery.forks.ForkAware`."""
@@ -173,7 +190,7 @@ class Pipeline:
                 self._drain.start()
 
     def _build_tracer(self) -> trace.Tracer | None:
-        tracing = build_tracing(self._otel, self._service, self._slow, collects=self.flight is not None)
+        tracing = build_tracing(self._otel, self.service, self._slow, collects=self.flight is not None)
         self.outlets += tracing.channels
         self._own_tracer_provider = tracing.provider
         self._undo_tracing = tracing.undo
@@ -193,7 +210,7 @@ class Pipeline:
         if isinstance(installed, MeterProvider):
             provider, others_join = installed, None
         else:
-            provider = MeterProvider(resource=self._service.resource(), shutdown_on_exit=False)
+            provider = MeterProvider(resource=self.service.resource(), shutdown_on_exit=False)
             self._own_meter_provider, others_join = provider, provider
         resource = partial(resource_of, provider)
         if statsd:
@@ -245,18 +262,7 @@ class Pipeline:
         self.outlets.append(channel)
 
     def _statsd_exporter(self) -> StatsdMetricExporter:
-        settings = self._statsd
-        return StatsdMetricExporter(
-            settings.address or self._otel.statsd_endpoint or "localhost:8125",
-            prefix=settings.prefix,
-            flavor=settings.flavor or "datadog",
-            rules=self._rules,
-            tags=settings.tags if settings.use_tags else None,
-            use_tags=settings.use_tags,
-            whole_milliseconds=True,
-            tag_value=sanitized_part,
-            absolute_gauges=settings.flavor == "datadog",
-        )
+        return statsd_exporter(self._statsd, self._otel, self._rules)
 
     def _build_logs(self) -> None:
         names = [] if self._otel.disabled else exporter_names(self._otel, "logs")
@@ -288,10 +294,5 @@ class Pipeline:
         provider = self._own_meter_provider or metrics.get_meter_provider()
         if isinstance(provider, MeterProvider):
             return partial(resource_of, provider)
-        resource = self._service.resource()
+        resource = self.service.resource()
         return lambda: resource
-
-
-def sanitized_part(text: str) -> str:
-    """A key part or tag as 2018 wrote it: one underscore for each character that is no ASCII letter or digit."""
-    return "".join(c if c == "_" or (c.isascii() and c.isalnum()) else "_" for c in text)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pyramid.request import Request
 from pyramid.threadlocal import manager
 
 SCOPE = "c2c.scope"
 """Where the environ of a request has its `Scope`."""
+
+OWN_ROUTES = "c2c_"
+"""How the names of the routes of c2cotel's own views begin."""
 
 
 class Scope:
@@ -22,11 +26,12 @@ class Scope:
         render_seconds: How long each rendering of the latest attempt took.
         deferred: What is done for the attempt that was answered, once it is clear which one that is.
         queue: Seconds that the request waited for its application, where the proxy told; else None.
+        statements: How often it sent each SQL statement, where somebody counts them.
         streams: Whether its body is made while it is sent.
         calls: Number and seconds of the calls of each kind, `sql`, `redis` or `http`, where somebody counts them.
     """
 
-    __slots__ = ("calls", "deferred", "queue", "render_seconds", "request", "request_id", "streams")
+    __slots__ = ("calls", "deferred", "queue", "render_seconds", "request", "request_id", "statements", "streams")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
@@ -34,6 +39,7 @@ class Scope:
         self.render_seconds: list[float] = []
         self.deferred: list[Callable[[], object]] | None = None
         self.streams = False
+        self.statements: dict[Any, Any] | None = None
         self.queue: float | None = None
         self.calls: dict[str, tuple[int, float]] | None = None
 
@@ -43,6 +49,21 @@ class Scope:
             self.render_seconds.clear()
             self.deferred = None
         self.request = request
+
+    def count(self, kind: str, seconds: float) -> None:
+        """Count a call to a database, to Redis or to another service."""
+        if self.calls is None:
+            self.calls = {}
+        calls, spent = self.calls.get(kind, (0, 0.0))
+        self.calls[kind] = calls + 1, spent + seconds
+
+    def add_calls(self, inner: Scope) -> None:
+        """Count the calls of a sub-request as this request's."""
+        if inner.calls is not None:
+            mine = self.calls = self.calls or {}
+            for kind, (calls, spent) in inner.calls.items():
+                before, seconds = mine.get(kind, (0, 0.0))
+                mine[kind] = before + calls, seconds + spent
 
     def run_deferred(self) -> None:
         """Do what was deferred, with the request as Pyramid's current one."""

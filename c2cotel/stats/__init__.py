@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from c2cotel import state
 from c2cotel.stats.backend import GUARD, Backend, Door, Key, Tags
+from c2cotel.stats.on_purpose import repeats_sql
 from c2cotel.stats.timing import Timer, Timing
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "annotate",
     "increment_counter",
     "outcome_timer_context",
+    "repeats_sql",
     "set_gauge",
     "timer",
     "timer_context",

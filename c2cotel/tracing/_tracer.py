@@ -138,6 +138,8 @@ class Tracer(trace.Tracer):
         start_time: int | None = None,
         record_exception: bool = True,  # the interface
         set_status_on_exception: bool = True,
+        *,
+        force: bool = False,
     ) -> trace.Span:
         parent: SpanContext | None
         current: Any = (current_context() if context is None else context).get(SPAN_KEY)
@@ -176,6 +178,8 @@ class Tracer(trace.Tracer):
                 records = result.decision is not Decision.DROP
         else:
             sampled = records = bool(decision)
+        if force:
+            sampled = records = True
         if sampled:
             flags |= _SAMPLED
         if self._own_ids:

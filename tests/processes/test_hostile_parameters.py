@@ -16,8 +16,8 @@ from webtest import TestApp
 
 from c2cotel import state
 from c2cotel_views import health
+from c2cotel_views._overrides import Overrides
 from c2cotel_views._view import SERVED, View
-from c2cotel_views.logging_level import Overrides
 from tests.apps.application import Application
 
 REQUESTS = 10_000

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from c2cotel.plugin import ApplicationSettings, settings_of, start_level, telemetry_of
+from c2cotel.plugin import ApplicationSettings, serves_prometheus, settings_of, start_level, telemetry_of
 from c2cotel_views import (
     configuration,
+    console,
     debug,
+    debug_token,
     errors,
     health,
     index,
     logging_level,
+    metrics,
     profiler,
     renderers,
     requests,
@@ -26,6 +29,7 @@ from c2cotel_views._view import SERVED, View
 
 VIEWS = (
     *index.VIEWS,
+    *console.VIEWS,
     *requests.VIEWS,
     *health.VIEWS,
     View(
@@ -59,6 +63,16 @@ VIEWS = (
         install=stats.install,
     ),
     View(
+        path="/metrics",
+        route="c2c_metrics",
+        enabled=serves_prometheus,
+        view=metrics.view,
+        title="Prometheus",
+        doc="The metrics of all processes of the host for Prometheus, in its text format or in OpenMetrics.",
+        page=True,
+        install=metrics.install,
+    ),
+    View(
         path="/logging/level",
         route="c2c_logging_level",
         enabled=lambda settings: settings.section(ApplicationSettings).log_view,
@@ -88,6 +102,7 @@ VIEWS = (
     ),
     *profiler.VIEWS,
     *debug.VIEWS,
+    *debug_token.VIEWS,
 )
 """Every view: its route, its guard, its entry in the index and its place in the documentation follow from its row."""
 
@@ -120,6 +135,7 @@ def includeme(config: Any) -> None:
             "C2C_SECRET is not set: %s not served, though the settings turn it on",
             ", ".join(row.path for row in enabled if row not in served),
         )
+    telemetry.install(sql_profiler.explain_verbose)
     if any(row in served for row in profiler.VIEWS):
         profiler.add_tween(config)
     config.include(errors)

@@ -79,7 +79,7 @@ def record_as_json(request: Request) -> dict[str, Any]:
 
 def list_page(request: Request) -> Response:
     """The requests that match, or without filters those that run, that failed, that were slow and the newest."""
-    flight = telemetry_of(request.registry).flight
+    flight = _flight(request)
     if flight is None:
         return framed(request, "requests_off.html", _LIST, title="Requests", message=_OFF)
     filters = _filters(request)
@@ -120,7 +120,7 @@ def list_page(request: Request) -> Response:
 def record_page(request: Request) -> Response:
     """A request with all that happened in it."""
     id = _id(request)  # noqa: A001
-    flight = telemetry_of(request.registry).flight
+    flight = _flight(request)
     records = [] if flight is None else flight_search.get(flight, id)
     record = _chosen(request, records)
     if record is None:
@@ -155,6 +155,7 @@ def record_page(request: Request) -> Response:
         requested=id,
         others=[each for each in records if each is not record],
         list_url=request.route_path(_LIST),
+        debug_url=request.route_path("c2c_debug_token"),
         were_cut=texts.were_cut,
         refreshes=record["state"] == "running",
         **values,
@@ -176,13 +177,19 @@ def _enabled(settings: Settings) -> bool:
     return bool(application.base_path and (application.secret or recorder.enabled))
 
 
+def _flight(request: Request) -> Any:
+    """The flight recorder; None if it is off."""
+    flight = telemetry_of(request.registry).flight
+    return flight if flight is not None and flight.keeps else None
+
+
 def _recorder(request: Request) -> Any:
     """The flight recorder.
 
     Raises:
         HTTPNotFound: It is off.
     """
-    flight = telemetry_of(request.registry).flight
+    flight = _flight(request)
     if flight is None:
         raise refusal(HTTPNotFound, _OFF)
     return flight

@@ -7,6 +7,7 @@ transaction cannot notice; what that transaction has not committed is not seen t
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from opentelemetry import trace
 from pyramid.request import Request
 
 from c2cotel import broadcast, redaction
-from c2cotel.plugin import Telemetry, process_state
+from c2cotel.plugin import Telemetry, process_state, verbose_request
 from c2cotel_views._parameters import flag
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _logger = logging.getLogger("c2cotel.sql_profiler")
 _CHANNEL = "c2c_sql_profiler"
 _TIMEOUTS = "SET LOCAL statement_timeout = 10000; SET LOCAL lock_timeout = 1000"
 _MOST_STATEMENTS = 10_000
+_MOST_PLANS = 50
+"""Plans of one request."""
 
 
 class Profiler:
@@ -44,12 +47,8 @@ class Profiler:
 
     def switch(self, enable: bool) -> dict[str, Any]:
         """Turn it on, with no statement seen yet, or off."""
-        if enable and not self._listening:  # once for all: a listener cannot go while other threads run statements
-            from sqlalchemy import event  # noqa: PLC0415  # an application may have none
-            from sqlalchemy.engine import Engine  # noqa: PLC0415
-
-            self._listening = True
-            event.listen(Engine, "after_cursor_execute", self._executed)
+        if enable:
+            self.listen()
         if enable and not self.enabled:
             self._seen = set()
         if enable is not self.enabled:
@@ -57,15 +56,22 @@ class Profiler:
         self.enabled = enable
         return {"enabled": enable}
 
+    def listen(self) -> None:
+        """See every statement, once for all: a listener cannot go while other threads run statements."""
+        if not self._listening and "sqlalchemy" in sys.modules:
+            from sqlalchemy import event  # noqa: PLC0415  # an application may have none
+            from sqlalchemy.engine import Engine  # noqa: PLC0415
+
+            self._listening = True
+            event.listen(Engine, "after_cursor_execute", self._executed)
+
     def _executed(
         self, connection: Connection, _: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> None:
-        if not self.enabled or executemany or not statement.lstrip()[:7].upper().startswith("SELECT"):
+        if executemany or not statement.lstrip()[:7].upper().startswith("SELECT"):
             return
-        key = connection.dialect.name, statement
-        if key in self._seen or len(self._seen) >= _MOST_STATEMENTS:
+        if not (self._is_new(connection.dialect.name, statement) if self.enabled else _is_wanted(statement)):
             return
-        self._seen.add(key)
         try:
             self._explain(connection, statement, parameters)
         except Exception as error:  # noqa: BLE001  # the application's statement has worked
@@ -73,6 +79,13 @@ class Profiler:
             _logger.error(  # noqa: TRY400  # the statement's own error says it all
                 "No plan could be made: %s\nstatement:\n%s", shown, redaction.anywhere(_pretty(statement))
             )
+
+    def _is_new(self, dialect: str, statement: str) -> bool:
+        key = dialect, statement
+        if key in self._seen or len(self._seen) >= _MOST_STATEMENTS:
+            return False
+        self._seen.add(key)
+        return True
 
     def _explain(self, connection: Connection, statement: str, parameters: Any) -> None:
         if connection.dialect.name != "postgresql":
@@ -99,6 +112,29 @@ class Profiler:
         if span.is_recording():
             attributes = {"db.query.text": pretty, "c2c.sql_profiler.parameters": values}
             span.add_event("c2c.sql_profiler", {**attributes, "c2c.sql_profiler.plan": plan})
+
+
+def _is_wanted(statement: str) -> bool:
+    """Whether the current request wants the plan of a statement, as a token has asked for."""
+    entry = verbose_request()
+    if entry is None:
+        return False
+    if entry.explained is None:
+        entry.explained = set()
+    if statement in entry.explained or len(entry.explained) >= _MOST_PLANS:
+        return False
+    entry.explained.add(statement)
+    return True
+
+
+def explain_verbose(telemetry: Telemetry) -> Callable[[], None]:
+    """Explain the statements of requests that a token asks everything of; returns what ends that."""
+    flight = telemetry.flight
+    if flight is None:
+        return lambda: None
+    listen = process_state(Profiler).listen
+    flight.verbose.when.append(listen)
+    return lambda: flight.verbose.when.remove(listen)
 
 
 def _pretty(statement: str) -> str:

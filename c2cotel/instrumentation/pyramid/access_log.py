@@ -8,8 +8,8 @@ from typing import Any
 from pyramid.threadlocal import manager
 
 from c2cotel.instrumentation.pyramid.rows import NO_ROUTE
-from c2cotel.metrics.instruments import COMMIT, HTTP_CLIENT, REDIS, SQL, Instrument
-from c2cotel.metrics.recorder import Recorder
+from c2cotel.metrics.instruments import COMMIT, HTTP_CLIENT, REDIS, SQL
+from c2cotel.metrics.recorder import Recorder, Series
 from c2cotel.redaction import url
 from c2cotel.runtime.request_scope import SCOPE, Scope
 
@@ -64,12 +64,8 @@ def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
-def _count(instrument: Instrument, seconds: float) -> None:
+def _count(series: Series, seconds: float) -> None:
     request = manager.stack[-1]["request"] if manager.stack else None
     scope: Scope | None = getattr(request, "environ", {}).get(SCOPE)
     if scope is not None:
-        if scope.calls is None:
-            scope.calls = {}
-        kind = _KINDS[instrument]
-        calls, spent = scope.calls.get(kind, (0, 0.0))
-        scope.calls[kind] = calls + 1, spent + seconds
+        scope.count(_KINDS[series.instrument], seconds)

@@ -9,6 +9,7 @@ from pyramid.config import PHASE3_CONFIG
 from pyramid.interfaces import IExecutionPolicy
 from pyramid.router import default_execution_policy
 
+from c2cotel.instrumentation.pyramid.access_log import count_calls
 from c2cotel.instrumentation.pyramid.policy import measured
 from c2cotel.instrumentation.pyramid.renderers import time_renderers
 
@@ -22,6 +23,8 @@ def include(config: Any) -> None:
         policy = registry.queryUtility(IExecutionPolicy) or default_execution_policy
         registry.registerUtility(measured(policy, telemetry), IExecutionPolicy)
         time_renderers(registry, telemetry)
+        if telemetry.history is not None:  # a plug-in has asked for it
+            count_calls(telemetry.recorder)
 
     # In the last action: an execution policy that the application sets after setup would otherwise take the place of
     # this one, and a renderer would stay untimed.

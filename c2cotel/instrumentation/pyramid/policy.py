@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from time import time
 from typing import Any
+from urllib.parse import quote
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -31,11 +32,14 @@ from c2cotel.instrumentation.pyramid.subrequests import measure_subrequests
 from c2cotel.metrics.instruments import QUEUE
 from c2cotel.runtime import queue_time, request_id
 from c2cotel.runtime.flight import Entry
+from c2cotel.runtime.flight.tokens import ENVIRON_KEY
 from c2cotel.runtime.request_scope import SCOPE, Scope
 from c2cotel.runtime.telemetry import Telemetry
 
 _logger = logging.getLogger(__name__)
 
+_BASE_PATH = "c2cotel.base_path"
+"""Where an application's registry has the base path of its views."""
 _UNANSWERED = "500 Internal Server Error"
 
 ExecutionPolicy = Callable[[dict[str, Any], Any], Any]
@@ -70,10 +74,11 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
     extend = telemetry.recorder.extend
     guard = Guard(_logger, "A request could not be measured")
     always_special = telemetry.tracer is not None
-    special_keys = (SCOPE, *telemetry.request_id_keys, *spans.environ_keys, *queue_time.KEYS)
+    special_keys = (SCOPE, ENVIRON_KEY, *telemetry.request_id_keys, *spans.environ_keys, *queue_time.KEYS)
     logs = telemetry.settings.section(LogSettings).access_log
     queue_series = telemetry.recorder.series(QUEUE, {})
     flight = telemetry.flight
+    finish_statements = telemetry.statements.finish
     active = telemetry.active
     routers: set[int] = set()
     process = _Process()
@@ -90,8 +95,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             process.serves = True
             broadcast.serve()
 
-    def begin(environ: dict[str, Any]) -> tuple[str, trace.Span | None, str, str | None, Any]:
-        span, traceparent, token = spans.start(environ)
+    def begin(environ: dict[str, Any], *, force: bool) -> tuple[str, trace.Span | None, str, str | None, Any]:
+        span, traceparent, token = spans.start(environ, force=force)
         given_id = None
         if manager.stack or not environ.keys().isdisjoint(special_keys):
             given_id = request_id.read(environ, telemetry.request_id_keys)
@@ -113,11 +118,15 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
 
     def fail(environ: dict[str, Any], scope: Scope, error: BaseException, start: float) -> None:
         """Nobody answered: the server will say 500."""
+        seconds = clock() - start
         if telemetry.measures:
-            rows.find(environ, scope.request, _UNANSWERED, error).route.record(clock() - start)
+            route = rows.find(environ, scope.request, _UNANSWERED, error).route
+            route.record(seconds)
+            if telemetry.history is not None:
+                telemetry.history.note(route, seconds, scope)
         scope.run_deferred()
         if logs:
-            access_log.write(environ, scope, _UNANSWERED, clock() - start, None)
+            access_log.write(environ, scope, _UNANSWERED, seconds, None)
 
     def stream(
         response: Any,
@@ -136,9 +145,11 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             if error is not None:
                 for observe in telemetry.error_observers:
                     observe(error)
+            scope = request.environ[SCOPE]
             if logs:
-                scope = request.environ[SCOPE]
                 access_log.write(request.environ, scope, status, clock() - start, body.sent)
+            if scope.statements is not None:
+                finish_statements(request.environ, scope, span)
             if span is not None:
                 spans.end(span, request, status, error or raised, given_id, broken=error is not None)
             if entry is not None:
@@ -158,11 +169,14 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         start = clock()
         queue = span = otel_token = given_id = entry = None
         traceparent = ""
+        is_verbose = False
         if always_special or manager.stack or not environ.keys().isdisjoint(special_keys):
             own_id = ""
             with guard:
                 queue = queued(environ)
-                own_id, span, traceparent, given_id, otel_token = begin(environ)
+                if flight is not None and flight.keeps and ENVIRON_KEY in environ:
+                    is_verbose = flight.verbose.is_asked_for(environ, router)
+                own_id, span, traceparent, given_id, otel_token = begin(environ, force=is_verbose)
             own_id = own_id or new_id()
         else:
             own_id = new_id()
@@ -172,13 +186,15 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             scope.queue = queue
         if flight is not None:
             with guard:
-                entry = flight.begin(environ, own_id, span, traceparent, scope)
+                entry = flight.begin(environ, own_id, span, traceparent, scope, router if is_verbose else None)
         try:
             response = policy(environ, router)
         except BaseException as error:
             active.discard(scope)
             with guard:
                 fail(environ, scope, error, start)
+                if scope.statements is not None:
+                    finish_statements(environ, scope, span)
             if span is not None:
                 with guard:
                     spans.end(span, scope.request, _UNANSWERED, error, given_id)
@@ -204,6 +220,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             measures = telemetry.measures
             if measures:
                 row.route.record(duration)
+                if telemetry.history is not None:
+                    telemetry.history.note(row.route, duration, scope)
             for seconds in scope.render_seconds:
                 shown = SHORT[int(seconds * 100_000)] if 0 <= seconds < LONG else milliseconds(seconds)
                 timing = f"{timing}, render;dur={shown}"
@@ -221,6 +239,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             if headers.__class__ is not list:
                 headers = response.headerlist = list(headers)
             headers += (("X-Request-ID", own_id), ("Server-Timing", timing))
+            if is_verbose and (path := router.registry.get(_BASE_PATH)) is not None:
+                headers.append(("X-C2C-Record", f"{environ.get('SCRIPT_NAME', '')}{path}/requests/{quote(own_id)}"))
             body = response.app_iter
             if body.__class__ is not list and request is not None and is_streamed(body, environ):
                 stream(response, request, span, status, given_id, start, entry)
@@ -228,6 +248,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
                 return response
             if logs:
                 access_log.write(environ, scope, status, clock() - start, response.content_length)
+            if scope.statements is not None:
+                finish_statements(environ, scope, span)
             if span is not None:
                 spans.end(span, request, status, None if request is None else request.exception, given_id)
             if entry is not None:

@@ -18,7 +18,7 @@ from c2cotel import redaction
 from c2cotel.otel.http import OTHER_VERB, VERBS
 from c2cotel.otel.sdk_private import SPAN_KEY, attach_context, current_context, is_recording
 from c2cotel.runtime import request_id
-from c2cotel.tracing import Plain, Span
+from c2cotel.tracing import Plain, Span, Tracer
 from c2cotel.tracing.child import record_error
 
 _LONGEST_PORT = 5
@@ -56,8 +56,14 @@ class ServerSpans:
         self._clients: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.environ_keys = tuple(map(request_id.environ_key, propagate.get_global_textmap().fields))
 
-    def start(self, environ: Mapping[str, Any]) -> tuple[trace.Span | None, str, Token[Any] | None]:
+    def start(
+        self, environ: Mapping[str, Any], *, force: bool = False
+    ) -> tuple[trace.Span | None, str, Token[Any] | None]:
         """Make the request's span, and its context or the caller's the current one.
+
+        Args:
+            environ: The WSGI environ.
+            force: Whether it is sampled in any case, if the tracer is ours.
 
         Returns:
             The span, None without a tracer; its identity as a `traceparent`, empty without a span; the token that
@@ -72,11 +78,13 @@ class ServerSpans:
             return None, "", None if parent is None else context.attach(parent)
         inner = is_recording()  # a sub-request, or an instrumented server around us
         verb = environ["REQUEST_METHOD"]
+        options: dict[str, Any] = {"force": True} if force and isinstance(self._tracer, Tracer) else {}
         span = self._tracer.start_span(
             verb if verb in VERBS else "HTTP",
             context=None if inner else parent,
             kind=trace.SpanKind.INTERNAL if inner else trace.SpanKind.SERVER,
             attributes=self._attributes(environ, verb),
+            **options,
         )
         trace_id, span_id, _, flags, _, _ = span.get_span_context()
         within = current_context() if inner or parent is None else parent

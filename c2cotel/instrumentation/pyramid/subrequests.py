@@ -12,7 +12,7 @@ from c2cotel.instrumentation.pyramid.request import outer_id
 from c2cotel.instrumentation.pyramid.rows import Rows
 from c2cotel.instrumentation.pyramid.server_span import ServerSpans
 from c2cotel.runtime import request_id
-from c2cotel.runtime.request_scope import SCOPE, Scope
+from c2cotel.runtime.request_scope import SCOPE, Scope, outer_scope
 from c2cotel.runtime.telemetry import Telemetry
 
 _UNANSWERED = "500 Internal Server Error"
@@ -41,6 +41,9 @@ def measure_subrequests(  # noqa: C901  # three short functions that share what 
             row.route.record(duration)
             for seconds in scope.render_seconds:
                 row.render.record(seconds)
+        outer = outer_scope()
+        if outer is not None and outer is not scope:
+            outer.add_calls(scope)
 
     def measured(request: Request, use_tweens: bool = False) -> Any:
         if telemetry.closed:

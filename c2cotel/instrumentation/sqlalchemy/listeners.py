@@ -33,6 +33,7 @@ _logger = logging.getLogger(__name__)
 
 _SYSTEMS = {"postgresql": "postgresql", "sqlite": "sqlite", "mysql": "mysql", "mariadb": "mariadb"}
 _START = "_c2c_start"
+_NOTED = "_c2c_noted"
 _REQUEST_ID = "_c2c_request_id"
 """Where the info of a connection has the id that its transaction is still to carry."""
 _SET = re.compile(r"\s*(?:/\*.*?\*/\s*)?SET\s", re.IGNORECASE | re.DOTALL)
@@ -91,6 +92,7 @@ def _timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
     recorder = telemetry.recorder
     literals = telemetry.settings.section(StatsdSettings).names_2018
     statements: dict[tuple[str, str], Series] = {}
+    note = telemetry.statements.note
     guard = Guard(_logger, "A statement could not be measured")
 
     def series_of(statement: str, dialect: str) -> Series:
@@ -107,13 +109,18 @@ def _timers(telemetry: Telemetry) -> list[tuple[Any, str, Callable[..., None]]]:
         if context is not None and not is_suppressed():
             setattr(context, _START, clock())
 
-    def after_execute(connection: Connection, _: Any, statement: str, __: Any, context: Any, ___: bool) -> None:
+    def after_execute(connection: Connection, cursor: Any, statement: str, _: Any, context: Any, __: bool) -> None:
         start = getattr(context, _START, None)
-        if start is not None and telemetry.measures:
+        if start is not None:
             try:
+                seconds = clock() - start
                 dialect = connection.dialect.name
                 series = statements.get((statement, dialect)) or series_of(statement, dialect)
-                series.record(clock() - start)
+                if telemetry.measures:
+                    series.record(seconds)
+                if not hasattr(context, _NOTED):  # one execution may send its rows in many statements
+                    setattr(context, _NOTED, True)
+                    note(series, seconds, cursor, statement)
             except Exception as error:  # noqa: BLE001  # the statement has succeeded
                 guard.about(error)
 

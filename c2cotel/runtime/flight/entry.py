@@ -41,6 +41,10 @@ class Entry:
         stacks: Stacks that were seen while it stalled.
         samples: Stacks that were sampled while it was slow; None if it is quick.
         stall: How it stalled; None if it did not.
+        is_verbose: Whether it was asked for by a token: everything about it is kept.
+        buffered: Log records below their level that wait for its end; None if there are none.
+        explained: Statements whose plans are in its record; None as long as there are none.
+        onward: The token that its calls to other services carry; empty for none.
     """
 
     thread = ""
@@ -59,6 +63,10 @@ class Entry:
     stacks: Sequence[Any] = ()
     samples: Any = None
     stall: Any = None
+    is_verbose = False
+    buffered: Any = None
+    explained: set[str] | None = None
+    onward = ""
 
     # What is rare or comes later is an attribute of the class until then: one of these is made for each request.
     def __init__(

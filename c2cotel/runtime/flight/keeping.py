@@ -15,6 +15,7 @@ from c2cotel.host.records import Record
 from c2cotel.otel.http import OTHER_VERB, VERBS
 from c2cotel.runtime.flight.entry import Entry
 from c2cotel.runtime.flight.making import RecordMaker
+from c2cotel.runtime.request_scope import OWN_ROUTES
 
 _logger = logging.getLogger(__name__)
 
@@ -114,7 +115,13 @@ class Keeper:
         yield batch + [record for late in self._grown() for record in self._made(late.entry, late.kept, again=True)]
 
     def add_recent(self, entry: Entry) -> None:
-        """Let a request wait that is kept only if it stays among the last ones of its route; any thread may call it."""
+        """Let a request wait that is kept only if it stays among the last ones of its route; any thread may call it.
+
+        One of c2cotel's own views is not kept for that.
+        """
+        if entry.route.startswith(OWN_ROUTES):
+            entry.local.close()
+            return
         verb = entry.environ[0]
         group = verb if verb in VERBS else OTHER_VERB, entry.route
         waiting = self._recent.get(group)

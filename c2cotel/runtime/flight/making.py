@@ -45,10 +45,11 @@ class RecordMaker:
         local = entry.local
         method, path, query = entry.environ
         start = entry.start / 1e9
-        calls = entry.calls or {}
+        calls = entry.calls or getattr(entry.scope, "calls", None) or {}
         spans = [self._spans.read(span, entry.start) for span in list(local.spans)]
         spans.sort(key=_start_of)
-        logs = [shown_log(note, start) for note in list(local.logs)]
+        buffered = tuple(kept) != ("recent",)
+        logs = [shown_log(note, start) for note in list(local.logs) if buffered or not note.buffered]
         seconds = time.time() - start if running else entry.seconds
         return Record(
             id=redaction.anywhere(entry.id),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import get_ident
@@ -16,13 +15,16 @@ from c2cotel.config.settings import FlightRecorderSettings, StallSettings
 from c2cotel.delivery.worker import Worker
 from c2cotel.host.directory import StateFolder
 from c2cotel.host.records import Record
-from c2cotel.host.running import Running
 from c2cotel.host.store import Store
+from c2cotel.metrics.instruments import DEATHS, STALLS, Instrument
+from c2cotel.runtime.flight.buffering import RequestLogs
 from c2cotel.runtime.flight.deaths import tell_own_death
 from c2cotel.runtime.flight.entry import ENTRY, Entry, local_now
+from c2cotel.runtime.flight.files import Files
 from c2cotel.runtime.flight.keeping import Keeper
 from c2cotel.runtime.flight.logs import error_noted, note_log
 from c2cotel.runtime.flight.making import RecordMaker, ShownPaths, merged
+from c2cotel.runtime.flight.verbose import Verbose
 from c2cotel.runtime.flight.waiting import Waiting
 from c2cotel.runtime.flight.watching import LOOK, Watcher
 from c2cotel.tracing import LocalTrace, Span
@@ -50,7 +52,9 @@ class FlightRecorder:
         host: Name of the host.
         worker: The thread that decides and writes.
         sdk_spans: Collects the spans of requests where the SDK makes them; None where our own tracer does.
-        count_stall: Called for each time that a stall is told.
+        logs: Keeps log records below their level; None where nobody asked for that.
+        verbose: Takes tokens that ask for everything about a request.
+        count: Counts a stall that is told, or a death.
     """
 
     name = "flight recorder"
@@ -66,27 +70,27 @@ class FlightRecorder:
     ) -> None:
         self.host = host
         self.sdk_spans: LocalSpans | None = None
-        self.count_stall: Callable[[], object] = lambda: None
+        self.logs: RequestLogs | None = None
+        self.verbose = Verbose(folder)
+        self.count: Callable[[Instrument], object] = lambda _: None
         self._settings = settings
         self._stall_timeout = stalls.seconds(recorder=settings.enabled)
-        self._folder = folder
+        self._files = Files(folder, settings.size if settings.enabled else 0)
         self._maker = RecordMaker(host, versions)
         self._keeper = Keeper(settings.slow, self._maker)
         self._watcher = Watcher(
-            self._existing_folder,
+            self._files.existing_folder,
             host,
             timeout=self._stall_timeout,
             slow=settings.slow,
             samples=settings.enabled,
             stalled=self._stalled,
             write=self._write,
+            count_death=lambda: self.count(DEATHS),
         )
         self._active: set[Entry] = set()
         self._paths = ShownPaths()
-        self._store: Store | None = None
-        self._running: Running | None = None
-        self._opening = threading.Lock()
-        self._unusable = False
+        self._is_on = False
         self._next_decision = 0.0
         self.worker = Worker(self.name, self._tick, LOOK)
         self._waiting = Waiting(self.worker.wake)
@@ -104,28 +108,27 @@ class FlightRecorder:
     @property
     def store(self) -> Store | None:
         """The store of the host; None if its folder cannot be had, or nothing is kept."""
-        self.open()
-        return self._store
+        self._files.open()
+        return self._files.store
 
     def running_folder(self) -> Path | None:
         """The folder with the running requests of all processes; None if it cannot be had."""
-        return self._folder.below("running")
+        return self._files.running_folder()
 
     def open(self) -> bool:
         """Open the store and the running requests, once a process; returns whether they can be had."""
-        with self._opening:
-            if self._running is None and not self._unusable:
-                folder = self._folder.below("running")
-                if folder is None:
-                    self._unusable = True
-                else:
-                    if self.keeps:
-                        self._store = Store(self._folder.path / "store.sqlite", self._settings.size)
-                    self._running = Running(folder)
-        return not self._unusable
+        usable = self._files.open()
+        self._is_on = usable or self.logs is not None
+        return usable
 
     def begin(
-        self, environ: dict[str, Any], request_id: str, span: trace.Span | None, traceparent: str, scope: Any
+        self,
+        environ: dict[str, Any],
+        request_id: str,
+        span: trace.Span | None,
+        traceparent: str,
+        scope: Any,
+        verbose_router: Any = None,
     ) -> Entry | None:
         """Note a request that starts; None where it is a part of one that is noted already, or nothing can be kept.
 
@@ -135,8 +138,9 @@ class FlightRecorder:
             span: Its span; None without traces.
             traceparent: Identity of the span; empty without one.
             scope: Has Pyramid's request as `request`, once there is one.
+            verbose_router: Pyramid's router, if a token asks for everything about the request.
         """
-        if self._running is None:
+        if not self._is_on:
             return None
         local: LocalTrace | None
         if isinstance(span, Span):
@@ -162,8 +166,16 @@ class FlightRecorder:
         entry.scope = scope
         local.owner = entry
         environ[ENTRY] = entry
-        entry.slot = self._running.begin(thread, start / 1e9, request_id, trace_id, method, self._paths[path])
+        running = self._files.running
+        if running is not None:
+            entry.slot = running.begin(thread, start / 1e9, request_id, trace_id, method, self._paths[path])
         self._active.add(entry)
+        if verbose_router is not None:
+            self.verbose.mark(entry, verbose_router)
+            if self.logs is not None:
+                self.logs.install()
+                self.logs.verbose.add(entry)
+            self.worker.wake()
         return entry
 
     def end(self, entry: Entry, status: str, seconds: float, error: BaseException | None, *, failed: bool) -> None:
@@ -190,24 +202,28 @@ class FlightRecorder:
         if scope.render_seconds:
             entry.render = scope.render_seconds
         self._active.discard(entry)
-        if self._running is not None:
-            self._running.end(entry.slot)
-        if not self.keeps:
-            local.close()
-        elif failed or code >= _FAILED:
+        if self._files.running is not None:
+            self._files.running.end(entry.slot)
+        if failed or code >= _FAILED:
             entry.failed = True
             if error is not None and local.root is None:
                 entry.error = error_noted(error)
+        if entry.is_verbose and self.logs is not None:
+            self.logs.verbose.discard(entry)
+        is_kept = entry.failed or bool(self._keeper.reasons(entry))
+        if is_kept and entry.buffered is not None and self.logs is not None:
+            self.logs.emit(entry)
+        if not self.keeps:
+            local.close()
+        elif is_kept:
             self._waiting.put(entry)
-        elif not self._keeper.reasons(entry):
-            self._keeper.add_recent(entry)
         else:
-            self._waiting.put(entry)
+            self._keeper.add_recent(entry)
 
     def note_log(self, record: logging.LogRecord) -> None:
         """Note a log record for the request in which it is made."""
         local = local_now()
-        if local is not None:
+        if local is not None and (self.logs is None or not self.logs.is_kept(record)):
             note_log(local, record)
 
     def live(self, id: str) -> list[Record]:  # noqa: A002
@@ -232,7 +248,7 @@ class FlightRecorder:
 
     def after_fork(self) -> None:
         """Forget what is the parent's to keep."""
-        self._opening = threading.Lock()
+        self._files.after_fork()
         self._active = set()
         self._waiting.reset()
         self._keeper.reset()
@@ -243,18 +259,10 @@ class FlightRecorder:
         """Close the store; a request that still runs is not kept."""
         del timeout
         self._watcher.close()
-        if self._running is not None:
-            self._running.close()
-        if self._store is not None:
-            self._store.close()
-
-    def _existing_folder(self) -> Path | None:
-        """The folder with the running requests, once a process that answers requests has made it."""
-        folder = self._folder.path / "running"
-        return folder if folder.is_dir() and self.open() else None
+        self._files.close()
 
     def _tick(self) -> None:
-        self.worker.interval = self._watcher.look(list(self._active), self._running)
+        self.worker.interval = self._watcher.look(list(self._active), self._files.running)
         now = monotonic()
         if not self.worker.asked and now < self._next_decision:
             return
@@ -265,11 +273,13 @@ class FlightRecorder:
     def _stalled(self, entry: Entry, is_told: bool) -> None:
         """Keep a request that stalls now: its process may never end it."""
         if is_told:
-            self.count_stall()
+            self.count(STALLS)
+            if self.logs is not None:
+                self.logs.emit(entry)
         self._write([self._maker.make(entry, entry.kept, running=True)])
 
     def _write(self, records: Sequence[Record]) -> None:
-        store = self._store
+        store = self._files.store
         if store is not None:
             store.write([merged(record, store) if self._may_be_known(record) else record for record in records])
 

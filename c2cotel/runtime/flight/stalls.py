@@ -91,7 +91,7 @@ class Watch:
         soon = False
         for entry in entries:
             age = now - entry.begun
-            if samples and age >= self._slow.routes.get(route_of(entry), self._slow.seconds) / 4:
+            if samples and (entry.is_verbose or age >= self._slow.routes.get(route_of(entry), self._slow.seconds) / 4):
                 soon = True
                 if entry.samples is None:
                     entry.samples = Samples()

@@ -1,0 +1,172 @@
+"""The JSON behind the console, in one process (contract, section 17)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPInternalServerError
+from pyramid.request import Request
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import StaticPool
+
+from c2cotel import state
+from c2cotel_views._overrides import Overrides
+from tests.apps.application import Application
+
+INI = {"c2c.base_path": "/c2c", "c2c.secret": "secret", "c2c.log_view_enabled": "1"}
+KEY = {"X-API-Key": "secret"}
+
+
+def configure(config: Configurator) -> None:
+    """``/many?n=`` sends a statement as often, ``/fail`` fails, ``/page`` is rendered."""
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+
+    def many(request: Request) -> Any:
+        with engine.connect() as connection:
+            return [connection.execute(text("SELECT 1")).scalar() for _ in range(int(str(request.params["n"])))]
+
+    def fail(_: Request) -> Any:
+        raise HTTPInternalServerError
+
+    def page(_: Request) -> Any:
+        return {}
+
+    for view in (many, fail, page):
+        config.add_route(view.__name__, f"/{view.__name__}")
+        config.add_view(view, route_name=view.__name__, renderer="json")
+
+
+@pytest.fixture
+def app() -> Iterator[Application]:
+    yield Application(INI, configure)
+    state.of(Overrides).clear()
+
+
+def ask(app: Application, page: str, **parameters: Any) -> Any:
+    """The JSON, once everything is written."""
+    app.telemetry.flush()
+    return app.http.get(f"/c2c/{page}.json", parameters, headers=KEY).json
+
+
+@pytest.mark.parametrize(("window", "steps", "seconds"), [("15m", 90, 10), ("1h", 360, 10), ("24h", 1440, 60)])
+def test_the_overview_has_the_contracts_form(app: Application, window: str, steps: int, seconds: int) -> None:
+    for _ in range(4):
+        app.http.get("/page")
+    app.http.get("/fail", status=500)
+    answer = ask(app, "overview", window=window)
+    assert set(answer) == {"window", "step_s", "series", "routes", "processes", "deaths", "overflowing"}
+    assert (answer["window"], answer["step_s"]) == (window, seconds)
+    assert set(answer["series"]) == {"requests", "failed", "p50_ms", "p95_ms", "p99_ms"}
+    assert {len(values) for values in answer["series"].values()} == {steps}
+    assert (sum(answer["series"]["requests"]), sum(answer["series"]["failed"])) == (5, 1)
+    assert sum(answer["series"]["requests"][-2:]) == 5, "oldest first"
+    assert {each["route"] for each in answer["routes"]} == {"page", "fail"}
+    route = next(each for each in answer["routes"] if each["route"] == "page")
+    assert set(route) == {"method", "route", "rate", "failed", "p50_ms", "p95_ms", "p99_ms", "share"}
+    assert (route["method"], route["failed"]) == ("GET", 0)
+    assert 0 < route["p50_ms"] <= route["p95_ms"] <= route["p99_ms"]
+    assert set(route["share"]) == {"sql", "redis", "http", "render", "own"}
+    assert sum(route["share"].values()) == pytest.approx(1)
+    assert route["share"]["render"] > 0
+    (process,) = answer["processes"]
+    assert set(process) == {"host", "pid", "version", "up_s", "memory_bytes", "running", "threads", "rate"}
+    assert process["memory_bytes"] > 1_000_000
+    assert (answer["deaths"], answer["overflowing"]) == ([], [])
+
+
+def test_time_goes_to_what_took_it(app: Application) -> None:
+    app.http.get("/many?n=50")
+    (route,) = ask(app, "overview")["routes"]
+    assert route["share"]["sql"] > 0.01
+    assert route["share"]["redis"] == route["share"]["http"] == 0
+
+
+def test_statements_have_their_time_repeats_and_routes(app: Application) -> None:
+    app.http.get("/many?n=3")
+    app.http.get("/many?n=30")
+    (statement,) = ask(app, "sql", window="1h")["statements"]
+    assert set(statement) == {"query", "n", "total_ms", "p95_ms", "max_repeats", "routes"}
+    assert (statement["n"], statement["max_repeats"], statement["routes"]) == (33, 30, ["many"])
+    assert statement["total_ms"] > statement["p95_ms"] > 0
+
+
+def test_our_own_views_count_only_when_they_fail(app: Application) -> None:
+    for _ in range(3):
+        ask(app, "overview")
+    app.http.get("/c2c/", headers=KEY)
+    assert ask(app, "overview")["routes"] == []
+
+
+def test_arbitrary_verbs_and_paths_are_one_route_each(app: Application) -> None:
+    for number in range(50):
+        Request.blank(f"/nothing/{number}", method=f"VERB{number}").get_response(app.wsgi)
+    (route,) = ask(app, "overview")["routes"]
+    assert (route["method"], route["route"]) == ("_OTHER", "_not_found")
+
+
+def test_metrics_that_are_full_are_named() -> None:
+    app = Application({**INI, "c2c.statsd_max_series": "1"}, configure)
+    for path in ("/page", "/many?n=1"):
+        app.http.get(path)
+    answer = ask(app, "overview")
+    assert "http.server.request.duration" in answer["overflowing"]
+    assert {each["route"] for each in answer["routes"]} == {"page", "_overflow"}
+    assert sum(answer["series"]["requests"]) == 2
+
+
+def test_loggers_have_levels_and_what_overrides_them(app: Application) -> None:
+    logging.getLogger("console.shop").setLevel(logging.ERROR)
+    logging.getLogger("console.shop.orders")
+    app.http.get("/c2c/logging/level", {"name": "console.shop", "level": "DEBUG", "ttl": "600"}, headers=KEY)
+    loggers = {each["name"]: each for each in ask(app, "loggers")["loggers"]}
+    assert next(iter(loggers)) == "root"
+    assert set(loggers["root"]) == {"name", "level", "effective_level", "override"}
+    assert loggers["console.shop.orders"] == {
+        "name": "console.shop.orders",
+        "level": "NOTSET",
+        "effective_level": "DEBUG",
+        "override": None,
+    }
+    override = loggers["console.shop"]["override"]
+    assert override["level"] == "DEBUG"
+    assert 590 <= override["expires_s"] <= 600
+    app.http.get("/c2c/logging/level", {"name": "console.shop", "level": "RESET"}, headers=KEY)
+    assert {"name": "console.shop", "level": "ERROR", "effective_level": "ERROR", "override": None} in ask(
+        app, "loggers"
+    )["loggers"]
+
+
+def test_a_name_that_is_no_logger_is_set_and_marked(app: Application) -> None:
+    answer = app.http.get("/c2c/logging/level", {"name": "console.typo", "level": "DEBUG"}, headers=KEY).json
+    assert answer["unknown"] is True
+    assert logging.getLogger("console.typo").level == logging.DEBUG
+
+
+@pytest.mark.parametrize("page", ["overview", "sql", "loggers"])
+def test_the_json_needs_the_secret(app: Application, page: str) -> None:
+    app.http.get(f"/c2c/{page}.json", status=403)
+
+
+def test_an_unknown_window_is_a_400(app: Application) -> None:
+    answer = app.http.get("/c2c/overview.json", {"window": "7d"}, headers=KEY, status=400)
+    assert answer.json["message"] == "window='7d': expected one of 15m, 1h, 24h"
+
+
+@pytest.mark.parametrize("ini", [{"c2c.console": "0"}, {"c2c.secret": ""}])
+def test_the_console_can_be_off(ini: dict[str, str]) -> None:
+    app = Application({**INI, **ini}, configure)
+    app.http.get("/c2c/overview.json", headers=KEY, status=404)
+    assert app.telemetry.history is None
+
+
+def test_without_a_folder_to_write_to_everything_else_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2C_STATE_DIR", "/proc/nowhere")
+    app = Application(INI, configure)
+    app.http.get("/page")
+    answer = ask(app, "overview")
+    assert sum(answer["series"]["requests"]) == 0
+    assert answer["processes"] == []
