@@ -36,7 +36,6 @@ _LOOK = 64
 _SAMPLED = TraceFlags.SAMPLED
 _FLAGS = tuple(TraceFlags(n) for n in range(4))
 _FAILED = 500
-_NO_STATE = TraceState()
 
 
 class _Exports(Protocol):
@@ -108,7 +107,7 @@ class TraceKeep:
             caller: Span of the caller; None without one.
         """
         if caller is None:
-            return self._share.decide(trace_id, _NO_STATE, caller=False)
+            return self._share.alone(trace_id)
         sampled = self._rules.parent and bool(caller.trace_flags & _SAMPLED)
         return self._share.decide(trace_id, caller.trace_state, caller=sampled)
 

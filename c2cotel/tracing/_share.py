@@ -13,6 +13,8 @@ _DIGITS = 14
 _LONGEST = 256
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _NO_STATE = TraceState()
+_NOT_CHOSEN = False, _NO_STATE
+_RANDOM_PART = _MOST - 1
 
 
 class TraceShare:
@@ -25,6 +27,11 @@ class TraceShare:
     def __init__(self, share: float) -> None:
         self._threshold = _MOST - round(share * _MOST)
         self._state = TraceState([("ot", f"th:{_encoded(self._threshold)}")]) if share else _NO_STATE
+        self._chosen = True, self._state
+
+    def alone(self, trace_id: int) -> tuple[bool, TraceState]:
+        """The same as `decide` where there is no caller."""
+        return self._chosen if trace_id & _RANDOM_PART >= self._threshold else _NOT_CHOSEN
 
     def decide(self, trace_id: int, state: TraceState, *, caller: bool) -> tuple[bool, TraceState]:
         """Whether a trace is sampled, and the `tracestate` that says with which probability.
@@ -35,10 +42,10 @@ class TraceShare:
             caller: Whether the caller has sampled it, and that counts.
         """
         if not state:
-            chosen = trace_id & (_MOST - 1) >= self._threshold
+            chosen = trace_id & _RANDOM_PART >= self._threshold
             return chosen or caller, self._state if chosen and not caller else _NO_STATE
         threshold, randomness, rest = _parsed(state.get("ot", ""))
-        chosen = (trace_id & (_MOST - 1) if randomness is None else int(randomness, 16)) >= self._threshold
+        chosen = (trace_id & _RANDOM_PART if randomness is None else int(randomness, 16)) >= self._threshold
         if caller and (threshold is None or int(threshold.ljust(_DIGITS, "0"), 16) <= self._threshold):
             return True, state  # the caller chooses more than we do, or does not say how many
         members = [f"th:{_encoded(self._threshold)}"] if chosen else []

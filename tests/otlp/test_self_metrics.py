@@ -42,13 +42,13 @@ def test_what_is_exported_and_dropped_is_counted(collector: OtlpReceiver, monkey
     telemetry = c2cotel.setup()
     tracer = trace.get_tracer("app")
     tracer.start_span("refused").end()
-    assert telemetry.flush()
+    assert telemetry.flush(20)
     collector.status = 200
     for _ in range(3):
         tracer.start_span("taken").end()
     logging.getLogger("app").error("taken")
-    assert telemetry.flush()
-    telemetry.flush()
+    assert telemetry.flush(20)
+    telemetry.flush(20)
     values = latest(collector)
     processor, exporter = "batching_span_processor/0", "otlp_http_span_exporter/0"
     assert values["otel.sdk.processor.span.queue.size", processor, ""] == 0
@@ -66,7 +66,7 @@ def test_spans_that_wait_for_their_trace_are_a_queue(collector: OtlpReceiver, mo
     with trace.get_tracer("app").start_as_current_span("root"):
         for _ in range(7):
             trace.get_tracer("app").start_span("leaf").end()
-        assert telemetry.flush()
+        assert telemetry.flush(20)
     values = latest(collector)
     assert values["otel.sdk.processor.span.queue.size", "c2c_traces_keep/0", ""] == 7
     assert values["otel.sdk.processor.span.processed", "c2c_traces_keep/0", "queue_full"] == 0
@@ -75,5 +75,5 @@ def test_spans_that_wait_for_their_trace_are_a_queue(collector: OtlpReceiver, mo
 def test_without_the_variable_there_are_none(collector: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED")
     telemetry = c2cotel.setup()
-    assert telemetry.flush()
+    assert telemetry.flush(20)
     assert latest(collector) == {}
