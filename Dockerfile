@@ -31,7 +31,8 @@ ENV DEVELOPMENT=0
 # Where the health check asks: /live of an application with C2C_BASE_PATH=/c2c. Any answer but an error will do.
 ENV HEALTH_URL=http://localhost:8080/c2c/live
 WORKDIR /app
-USER app
+# A number: Kubernetes cannot tell whether a name is root's.
+USER 1000
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(os.environ['HEALTH_URL'], timeout=2)"]

@@ -19,7 +19,7 @@ STRICT := mypy --no-error-summary
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-versions bench lint format docs dist clean statsd
+.PHONY: help venv demo test test-versions bench agents lint format docs dist clean statsd
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ endef
 venv: .venv/.installed  ## make .venv with everything in it
 
 .venv/.installed: $(PYPROJECTS) constraints.txt
-	$(call install,$(PYTHON),.venv,all$(comma)dev$(comma)browser$(comma)docs)
+	$(call install,$(PYTHON),.venv,all$(comma)dev$(comma)browser$(comma)receivers$(comma)docs)
 
 .venvs/%/.installed: $(PYPROJECTS) constraints.txt
 	$(call install,python$*,.venvs/$*,all$(comma)dev)
@@ -89,6 +89,9 @@ test-versions: venv  ## run the tests that need no server on every other Python 
 
 bench: venv  ## measure what a request and a timer cost
 	@.venv/bin/python -m tests.bench
+
+agents: venv  ## measure the same beside other agents, each in an environment of its own under .cache
+	@.venv/bin/python -m tests.bench.agents
 
 lint: venv  ## style, format, strict types and the import contracts
 	.venv/bin/python -m ruff check .

@@ -28,6 +28,7 @@ from c2cotel.config.settings import (
     LogSettings,
     SentrySettings,
     StallSettings,
+    serves_prometheus,
     start_level,
 )
 from c2cotel.errors import SettingsError
@@ -85,6 +86,8 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
         telemetry.install(pyramid.install)
         if settings.section(ApplicationSettings).stats_view:
             telemetry.keep_totals()
+        if serves_prometheus(settings):
+            telemetry.share_metrics()
         # Through include: a second call does nothing, and what the application registers itself wins.
         config.include(_include)
     return telemetry

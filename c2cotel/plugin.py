@@ -10,11 +10,18 @@ import hmac
 from typing import Any
 
 from c2cotel.config.declare import Settings, setting
-from c2cotel.config.settings import ApplicationSettings, FlightRecorderSettings, StatsdSettings, start_level
+from c2cotel.config.settings import (
+    ApplicationSettings,
+    FlightRecorderSettings,
+    StatsdSettings,
+    serves_prometheus,
+    start_level,
+)
 from c2cotel.delivery.forks import ForkAware, forks
 from c2cotel.delivery.once import Once
 from c2cotel.errors import SettingsError
 from c2cotel.host.records import KEPT
+from c2cotel.metrics.exchange import Family as MetricFamily
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
 from c2cotel.runtime import history as request_history
@@ -31,6 +38,7 @@ __all__ = [
     "ApplicationSettings",
     "FlightRecorderSettings",
     "ForkAware",
+    "MetricFamily",
     "Observation",
     "Once",
     "Settings",
@@ -47,6 +55,7 @@ __all__ = [
     "note_rendering",
     "process_state",
     "request_history",
+    "serves_prometheus",
     "setting",
     "settings_of",
     "start_level",

@@ -10,6 +10,7 @@ import click
 from c2cotel._version import VERSION
 
 COMMANDS = {
+    "dashboard": "Write a Grafana dashboard and alert rules for the routes of an application.",
     "debug-token": "Make a token that asks for everything about a request.",
     "doctor": "Show every setting and its origin, and what is wrong with them.",
     "genversion": "Write the file that versions.json serves.",

@@ -56,6 +56,8 @@ def command(ctx: click.Context, options: tuple[str, ...]) -> None:
     arguments = with_one_bind(from_environment, list(options))
     if not any(argument.startswith("--logger-class") for argument in arguments):
         arguments = ["--logger-class", "c2cotel.cli.gunicorn_logger.IniLogger", *arguments]
+    if not any("control-socket" in argument for argument in arguments) and _lacks_control_socket():
+        arguments = ["--no-control-socket", *arguments]
     gunicorn = [sys.executable, "-m", "gunicorn", *arguments, "c2cotel.ini:application()"]
     ctx.exit(_Supervisor(gunicorn).run())
 
@@ -102,6 +104,14 @@ def _without_bind(options: list[str]) -> list[str]:
         elif not _is_bind(option):
             kept.append(option)
     return kept
+
+
+def _lacks_control_socket() -> bool:
+    """Whether gunicorn would make a socket at home where nothing can be written, as on a read-only root."""
+    from gunicorn.config import KNOWN_SETTINGS  # noqa: PLC0415  # an extra; older versions have no such socket
+
+    makes_one = any("--no-control-socket" in (setting.cli or ()) for setting in KNOWN_SETTINGS)
+    return makes_one and not os.access(Path("~").expanduser(), os.W_OK | os.X_OK)
 
 
 class _Supervisor:

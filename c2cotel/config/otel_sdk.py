@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from c2cotel.config.declare import setting
-from c2cotel.config.parsers import choice, positive, share, whole, words
+from c2cotel.config.parsers import boolean, choice, positive, share, whole, words
 
 _SAMPLERS = ("always_on", "always_off", "traceidratio")
 _COMPRESSIONS = choice("none", "gzip", "deflate")
@@ -37,8 +37,14 @@ class OtelSdkSettings:
     exemplar_filter: str | None = setting(
         "OTEL_METRICS_EXEMPLAR_FILTER",
         parse=choice("always_on", "always_off", "trace_based"),
-        doc="Which measurements of other libraries' instruments may become exemplars.",
+        doc="Which measurements may become exemplars of histograms: those in exported traces, all, or none.",
         shown="`trace_based`",
+    )
+    internal_metrics: bool = setting(
+        "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED",
+        parse=boolean,
+        default=False,
+        doc="Export metrics of the export itself, `otel.sdk.*`: queues, what was exported and what was dropped.",
     )
     temporality: str | None = setting(
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
@@ -49,7 +55,7 @@ class OtelSdkSettings:
     histogram: str | None = setting(
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         parse=choice("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
-        doc="Kind of histograms of other libraries' instruments.",
+        doc="Kind of histograms over OTLP.",
         shown="`explicit_bucket_histogram`",
     )
     compression: str | None = setting(

@@ -33,6 +33,10 @@ from c2cotel.config.parsers import (
     whole,
     words,
 )
+from c2cotel.config.traces_keep import TracesKeep, traces_keep
+
+PROMETHEUS = "prometheus"
+"""The exporter of metrics that is a view of our own."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,13 @@ class ApplicationSettings:
         parse=boolean,
         default=False,
         doc="Keep totals in memory and serve them at `{base path}/stats.json`.",
+    )
+    metrics_view: bool = setting(
+        "C2C_METRICS_VIEW_ENABLED",
+        "c2c.metrics_view_enabled",
+        parse=boolean,
+        default=False,
+        doc="Serve `{base path}/metrics` for Prometheus: the sum over all processes of the host.",
     )
     open_reset: bool = setting(
         "C2C_OPEN_RESET",
@@ -472,6 +483,12 @@ class OtelSettings:
         default="c2c",
         doc="Who makes spans: `c2c`, which is quicker, or `sdk`, OpenTelemetry's own.",
     )
+    traces_keep: TracesKeep | None = setting(  # noqa: RUF009  # frozen, as its class says
+        "C2C_TRACES_KEEP",
+        "c2c.traces_keep",
+        parse=traces_keep,
+        doc="Which traces are exported, decided at their end: `error,slow,5%,parent`, any of them.",
+    )
     statsd_endpoint: str | None = setting(
         "OTEL_EXPORTER_STATSD_ENDPOINT",
         parse=statsd_address,
@@ -606,3 +623,9 @@ PROCESS = (
 def start_level(settings: Settings) -> int:
     """The level of lines that tell of a start: INFO under the names of 2018, whose users look for them."""
     return logging.INFO if settings.section(StatsdSettings).names_2018 else logging.DEBUG
+
+
+def serves_prometheus(settings: Settings) -> bool:
+    """Whether the metrics of all processes are shared, for the view `/metrics`."""
+    exporters = settings.section(OtelSettings).metrics_exporter or ()
+    return settings.section(ApplicationSettings).metrics_view or PROMETHEUS in map(str.lower, exporters)

@@ -36,6 +36,10 @@ class BatchChannel(Generic[Item]):
 
     Attributes:
         dropped: Number of items that did not fit in, exactly.
+        exported: Number of items that an exporter took.
+        failed: Number of items that were lost because it did not.
+        items: What is queued, in the plural.
+        capacity: Number of items that may wait.
     """
 
     def __init__(
@@ -53,14 +57,14 @@ class BatchChannel(Generic[Item]):
         keeps_failed: Callable[[Any], bool] = lambda _: False,
     ) -> None:
         self.name = name
-        self.dropped = 0
+        self.dropped = self.exported = self.failed = 0
+        self.items = items
+        self.capacity = queue_size
         self._counting = RLock()  # a signal handler may come in between
         self._make_exporter = make_exporter
         self._exporter: Any = make_exporter()
         self._export = export
-        self._items = items
         self._queue: list[Item] = []
-        self._queue_size = queue_size
         self._batch_size = min(batch_size, queue_size)
         self._limit = limit
         self._keeps_failed = keeps_failed
@@ -73,6 +77,11 @@ class BatchChannel(Generic[Item]):
         self.worker.start()
 
     @property
+    def exporter(self) -> Any:
+        """The exporter; None in a forked child that has exported nothing yet."""
+        return self._exporter
+
+    @property
     def waiting(self) -> int:
         """Number of items that wait."""
         return len(self._queue)
@@ -80,7 +89,7 @@ class BatchChannel(Generic[Item]):
     def put(self, item: Item) -> None:
         """Queue an item; takes no lock unless it is dropped."""
         waiting = len(self._queue)
-        if waiting >= self._queue_size:
+        if waiting >= self.capacity:
             self._drop(waiting)
             return
         self._queue.append(item)
@@ -96,7 +105,7 @@ class BatchChannel(Generic[Item]):
                 "%s: %d %s are waiting, more are dropped (%s sets the limit; logged once)",
                 self.name,
                 waiting,
-                self._items,
+                self.items,
                 self._limit,
             )
 
@@ -109,7 +118,7 @@ class BatchChannel(Generic[Item]):
 
     def after_fork(self) -> None:
         del self._queue[:]
-        self.dropped = 0
+        self.dropped = self.exported = self.failed = 0
         self._counting = RLock()
         self._exporter = None
         self.worker.start()
@@ -130,10 +139,16 @@ class BatchChannel(Generic[Item]):
             left -= len(batch)
             if self._exporter is None:
                 self._exporter = self._make_exporter()
-            if not self._outage.watch(partial(self._export, self._exporter, batch)):
-                room = self._queue_size - len(self._queue)
+            if self._outage.watch(partial(self._export, self._exporter, batch)):
+                self.exported += len(batch)
+            else:
+                room = self.capacity - len(self._queue)
                 if room > 0 and not self.worker.stopping and self._keeps_failed(self._exporter):
-                    self._outage.lost += max(0, len(batch) - room)
+                    self._lose(max(0, len(batch) - room))
                     self._queue[:0] = batch[-room:]
                     return
-                self._outage.lost += len(batch)
+                self._lose(len(batch))
+
+    def _lose(self, number: int) -> None:
+        self._outage.lost += number
+        self.failed += number

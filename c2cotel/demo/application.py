@@ -10,6 +10,7 @@ import logging
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from html import escape
@@ -28,6 +29,7 @@ _logger = logging.getLogger("guest_book")
 
 _SHOWN = 10
 _LONGEST = 200
+_COUNTED = 40
 _COOKIES = ("What is measured gets better.", "An old timer will surprise you.")
 
 _PAGE = """<!DOCTYPE html>
@@ -62,9 +64,11 @@ def main() -> Any:
         config.add_route("guest_book", "/")
         config.add_route("entries", "/entries.json")
         config.add_route("fortune", "/fortune/{number}")
+        config.add_route("almanac", "/almanac")
         config.add_view(read, route_name="guest_book", request_method="GET", renderer="page")
         config.add_view(sign, route_name="guest_book", request_method="POST")
         config.add_view(read, route_name="entries", renderer="json")
+        config.add_view(count_slowly, route_name="almanac", renderer="json")
         config.add_view(open_cookie, route_name="fortune", renderer="json")
         config.add_exception_view(apologise, context=EmptyCookieError, renderer="json")
         return config.make_wsgi_app()
@@ -90,6 +94,20 @@ def sign(request: Request) -> HTTPSeeOther:
     stats.increment_counter(["guest_book", "signed"])
     stats.set_gauge(["guest_book", "entries"], count)
     return HTTPSeeOther(location="/")
+
+
+def count_slowly(request: Request) -> dict[str, int]:
+    """How often each of the latest names stands in the book, one query for each: slow on purpose."""
+    with stats.timer_context(["almanac", "names"]), _database() as connection:
+        rows = connection.execute("SELECT name FROM entry ORDER BY id DESC LIMIT ?", (_COUNTED,)).fetchall()
+    _logger.info("Counting %d names for request %s", len(rows), request.c2c_request_id)
+    counts: dict[str, int] = {}
+    for number, name in enumerate(sorted({name for (name,) in rows})):
+        with stats.timer_context(["almanac", "count"]), _database() as connection:
+            (counts[name],) = connection.execute("SELECT count(*) FROM entry WHERE name = ?", (name,)).fetchone()
+            time.sleep(0.15 if number == 0 else 0.05)
+    stats.annotate(names=len(counts))
+    return counts
 
 
 def open_cookie(request: Request) -> dict[str, str]:

@@ -13,6 +13,7 @@ from c2cotel.tap.lines import BadLine, Line
 # Lines: the tracebacks of a worker and of gunicorn after it.
 _TAIL = 80
 _COMPLAINTS = 10
+_SERVER_ERROR = 500
 _WARNING_LEVELS = frozenset({"WARNING", "ERROR", "CRITICAL"})
 
 
@@ -34,6 +35,8 @@ class Evidence:
         log_line: the JSON log line with the probe's trace id, as it was written.
         tree: the spans with the probe's trace id.
         failed: the first span of a request that failed.
+        failed_id: the id of the first request that failed.
+        slow_id: the id of the request that is slow on purpose.
     """
 
     def __init__(self, probe: Probe) -> None:
@@ -49,6 +52,8 @@ class Evidence:
         self.log_line: str | None = None
         self.tree: list[Span] = []
         self.failed: Span | None = None
+        self.slow_id: str | None = None
+        self.failed_id: str | None = None
         self._warnings: deque[str] = deque(maxlen=_COMPLAINTS)
         self._tail: deque[str] = deque(maxlen=_TAIL)
 
@@ -98,6 +103,10 @@ class Evidence:
         self.requests[answer.status] += 1
         if "traceparent" in answer.sent:
             self.traced = answer
+        if self.failed_id is None and (answer.status or 0) >= _SERVER_ERROR:
+            self.failed_id = answer.received.get("x-request-id")
+        if self.slow_id is None and answer.path == "/almanac":
+            self.slow_id = answer.received.get("x-request-id")
         if "X-Request-ID" in answer.sent:
             self.identified = answer
 

@@ -169,4 +169,4 @@ class _Run:
         """From now on one line every few seconds is all that is printed."""
         if not self._staying:
             self._staying = True
-            self._screen.staying(self._seconds)
+            self._screen.staying(self._seconds, self._evidence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from urllib.parse import urlencode
 
 import click
 
@@ -92,9 +93,14 @@ class Screen:
             self._say("Every third fortune cookie is empty. The span of such a request has its exception:")
             self._say(_MARGIN + self._span(evidence.failed, _NAME_WIDTH))
 
-    def staying(self, seconds: float | None) -> None:
+    def staying(self, seconds: float | None, evidence: Evidence) -> None:
         """Where to look from now on, until the end."""
         self._title("Have a look yourself, Ctrl-C ends" + ("" if seconds is None else f" (or {seconds:g} s)"))
+        secret = f"?{urlencode({'secret': self._environ['C2C_SECRET']})}"
+        self._say(f"{self._url}{BASE_PATH}/{secret}   the console")
+        for what, request_id in (("failed", evidence.failed_id), ("was slow", evidence.slow_id)):
+            if request_id is not None:
+                self._say(f"{self._url}{BASE_PATH}/requests/{request_id}{secret}   a request that {what}")
         self._say(f"{self._url}/   sign the guest book")
         self._say(f"{self._url}{BASE_PATH}/stats.json   the totals in memory of the worker that answers")
 

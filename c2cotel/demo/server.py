@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 BASE_PATH = "/c2c"
+SECRET = "guest-book-on-loopback"  # noqa: S105  # of the demo alone, which ends with it
 WORKERS = 2
 
 # Variables that would send elsewhere what the demo must get, or change how gunicorn is run.
@@ -56,6 +57,10 @@ def environment(variables: Mapping[str, str], *, statsd: str, otlp: str, folder:
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp,
         "STATS_VIEW": "1",
         "C2C_BASE_PATH": BASE_PATH,
+        "C2C_FLIGHT_RECORDER": "1",
+        "C2C_SECRET": kept.get("C2C_SECRET") or SECRET,
+        "C2C_SLOW": kept.get("C2C_SLOW") or "100ms",
+        "C2C_STATE_DIR": str(folder / "state"),
         DATABASE: str(folder / "guest_book.sqlite3"),
         # The OTLP exporter would ask a proxy for the loopback address too.
         "NO_PROXY": LOOPBACK,

@@ -101,6 +101,7 @@ def _requests(probe: Probe) -> Iterator[tuple[str, str, dict[str, str], dict[str
     yield "POST", "/", {}, {"name": "Alan"}
     yield "GET", "/entries.json", {"traceparent": probe.traceparent}, None
     yield "GET", "/entries.json", {"X-Request-ID": probe.request_id}, None
+    yield "GET", "/almanac", {}, None
     for number in count(2):
         yield "GET", f"/fortune/{number}", {}, None
         yield "GET", "/entries.json", {}, None

@@ -19,6 +19,9 @@ MOST_LOGS = 500
 LARGEST = 256 * 1024
 """Bytes of a packed record."""
 
+_LARGEST_READ = 4 * 1024 * 1024
+"""Bytes of a record that is unpacked: the same text again and again takes hardly any room when it is packed."""
+
 _LONGEST_IN_SUMMARY = 1000
 """Characters of each text in a summary: a list of 100 entries is read at once."""
 
@@ -166,6 +169,10 @@ def pack(record: Record) -> bytes:
     If it is larger, the last log records go first, then the last spans, then all texts are cut, the longest first.
     """
     record = _limited(record, len(record.logs[:MOST_LOGS]), len(record.spans[:MOST_SPANS]))
+    for length in _LENGTHS:
+        if len(dumps(record.__dict__)) <= _LARGEST_READ:
+            break
+        record = _cut(record, length)
     data = _packed(record)
     if len(data) > LARGEST:
         record, data = _fitted(data, lambda n: _limited(record, n, len(record.spans)), len(record.logs))

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.metrics import Counter as SdkCounter
+from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -25,6 +26,8 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from c2cotel.delivery.guard import Guard
+from c2cotel.metrics.exemplars import ExemplarRules, Exemplars, Sighting
+from c2cotel.metrics.exponential import ExponentialState
 from c2cotel.metrics.instruments import Instrument, Kind
 from c2cotel.metrics.observations import Observer
 from c2cotel.metrics.points import fitting, metric, otel_identity
@@ -72,11 +75,20 @@ class AggregateSink:
     Args:
         temporality: what the exporter prefers, by kind; cumulative when a kind is missing.
         observers: asked at each collection; the list may change.
+        rules: which measurements may become exemplars; None: none does.
+        exponential: whether histograms have exponential buckets instead of those of their instrument.
     """
 
     def __init__(
-        self, temporality: Mapping[Kind, AggregationTemporality] | None = None, observers: Sequence[Observer] = ()
+        self,
+        temporality: Mapping[Kind, AggregationTemporality] | None = None,
+        observers: Sequence[Observer] = (),
+        rules: ExemplarRules | None = None,
+        *,
+        exponential: bool = False,
     ) -> None:
+        self._rules = rules
+        self._states_of = {**_STATES, Kind.TIMER: ExponentialState} if exponential else _STATES
         self._temporality = dict(temporality or {})
         self._observers = observers
         self._decreasing: set[str] = set()
@@ -89,10 +101,27 @@ class AggregateSink:
                 identity = self._identities[series] = _Identity.of(series)
             state = self._states.get(identity)
             if state is None:
-                state = self._states[identity] = _STATES[identity.row.kind](identity.row, self._interval_start)
+                state = self._states[identity] = self._states_of[identity.row.kind](identity.row, self._interval_start)
             state.fold(values)
+            if self._rules is not None and self._rules.everything and identity.row.kind is Kind.TIMER:
+                self._exemplars_of(identity, state).offer(values)
             if series.instrument.kind is Kind.COUNTER and min(values) < 0:
                 self._decreasing.add(identity.name)
+
+    def notice(self, series: Series, sightings: Sequence[Sighting]) -> None:
+        """Take the values of a timer again that were measured in a span."""
+        with self._lock:
+            identity = self._identities.get(series)
+            state = None if identity is None else self._states.get(identity)
+            if identity is not None and state is not None:
+                self._exemplars_of(identity, state).notice(sightings)
+
+    def _exemplars_of(self, identity: _Identity, state: Any) -> Exemplars:
+        assert self._rules is not None
+        exemplars = self._exemplars.get(identity)
+        if exemplars is None:
+            exemplars = self._exemplars[identity] = Exemplars(self._rules, state.bucket)
+        return exemplars
 
     def collect(self) -> list[Metric]:
         """The points of every series: all of them when cumulative, those with news when delta."""
@@ -102,9 +131,12 @@ class AggregateSink:
         with self._lock:
             for identity, state in list(self._states.items()):
                 row = identity.row
-                points.setdefault((identity.name, row.kind), (row, []))[1].append(state.point(identity.attributes, now))
+                exemplars = self._exemplars.get(identity)
+                point = state.point(identity.attributes, now, [] if exemplars is None else exemplars.collect())
+                points.setdefault((identity.name, row.kind), (row, []))[1].append(point)
                 if self._of(row) is _DELTA and row.kind is not Kind.GAUGE:
                     del self._states[identity]
+                    self._exemplars.pop(identity, None)
             self._interval_start = now
         return observed + [
             metric(row, name, data, self._of(row), monotonic=name not in self._decreasing)
@@ -115,6 +147,7 @@ class AggregateSink:
         self._lock = threading.Lock()
         self._states: dict[_Identity, Any] = {}
         self._identities: dict[Series, _Identity] = {}
+        self._exemplars: dict[_Identity, Exemplars] = {}
         self._interval_start = self._born = time.time_ns()
 
     def _observed(self, now: int) -> list[Metric]:
@@ -148,7 +181,10 @@ class _HistogramState:
         for value in values:
             self._buckets[bisect_left(self._bounds, value)] += 1
 
-    def point(self, attributes: Mapping[str, Any], now: int) -> HistogramDataPoint:
+    def bucket(self, value: float) -> int:
+        return bisect_left(self._bounds, value)
+
+    def point(self, attributes: Mapping[str, Any], now: int, exemplars: Sequence[Exemplar]) -> HistogramDataPoint:
         return HistogramDataPoint(
             attributes=attributes,
             start_time_unix_nano=self._start,
@@ -159,6 +195,7 @@ class _HistogramState:
             explicit_bounds=self._bounds,
             min=self._min,
             max=self._max,
+            exemplars=exemplars,
         )
 
 
@@ -170,7 +207,7 @@ class _SumState:
     def fold(self, values: Sequence[float]) -> None:
         self._sum += sum(values)
 
-    def point(self, attributes: Mapping[str, Any], now: int) -> NumberDataPoint:
+    def point(self, attributes: Mapping[str, Any], now: int, _: Sequence[Exemplar]) -> NumberDataPoint:
         return NumberDataPoint(attributes, self._start, now, fitting(self._sum))
 
 
@@ -181,7 +218,7 @@ class _LastState:
     def fold(self, values: Sequence[float]) -> None:
         self._last = values[-1]
 
-    def point(self, attributes: Mapping[str, Any], now: int) -> NumberDataPoint:
+    def point(self, attributes: Mapping[str, Any], now: int, _: Sequence[Exemplar]) -> NumberDataPoint:
         return NumberDataPoint(attributes, 0, now, fitting(self._last))
 
 

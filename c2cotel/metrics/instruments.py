@@ -213,6 +213,13 @@ GC_PAUSE = Instrument(
     description="Pauses of the process while the garbage collector ran.",
 )
 
+DEATHS = Instrument(
+    "c2c.deaths",
+    Kind.COUNTER,
+    statsd="",
+    description="Processes that ended with requests in progress.",
+    unit="{process}",
+)
 SQL_REPEATS = Instrument(
     "c2c.sql.repeats",
     Kind.COUNTER,
@@ -221,7 +228,7 @@ SQL_REPEATS = Instrument(
     unit="{statement}",
 )
 
-OTEL_ONLY = (STALLS, SQL_REPEATS, POOL_WAIT, GC_PAUSE)
+OTEL_ONLY = (STALLS, DEATHS, SQL_REPEATS, POOL_WAIT, GC_PAUSE)
 """Instruments that statsd does not get."""
 
 TABLE = (ROUTE, RENDER, QUEUE, SQL, COMMIT, REDIS, HTTP_CLIENT, USER_TIMER, USER_GAUGE, USER_COUNTER)

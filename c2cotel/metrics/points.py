@@ -6,7 +6,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from opentelemetry.sdk.metrics.export import AggregationTemporality, Gauge, Histogram, Metric, Sum
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    ExponentialHistogram,
+    ExponentialHistogramDataPoint,
+    Gauge,
+    Histogram,
+    Metric,
+    Sum,
+)
 
 from c2cotel.metrics.instruments import KEY, PRIVATE, Instrument, Kind
 from c2cotel.metrics.recorder import Series
@@ -28,7 +36,8 @@ def metric(
     """
     data: Any
     if row.kind is Kind.TIMER:
-        data = Histogram(points, temporality)
+        exponential = isinstance(points[0], ExponentialHistogramDataPoint)
+        data = ExponentialHistogram(points, temporality) if exponential else Histogram(points, temporality)
     elif row.kind is Kind.GAUGE:
         data = Gauge(points)
     else:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from time import time_ns
 from typing import Any, Protocol
 
 from c2cotel.delivery.once import Once
-from c2cotel.metrics.instruments import KEY, OVERFLOW, Instrument
+from c2cotel.metrics.exemplars import Sighting
+from c2cotel.metrics.instruments import KEY, OVERFLOW, Instrument, Kind
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +57,20 @@ Watcher = Callable[[Series, float], object]
 """Called with each value at the call site: it must be cheap, and may not raise."""
 
 
+class TracedSeries(Series):
+    """A series of which each value is noted with the span that it was measured in."""
+
+    __slots__ = ("_current_span",)
+
+    def __init__(self, current_span: Callable[[], Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._current_span = current_span
+
+    def record(self, value: float) -> None:
+        span = self._current_span()
+        super().record(value if span is None else (value, span, time_ns()))  # type: ignore[arg-type]
+
+
 class WatchedSeries(Series):
     """A series of which each value is told at once to somebody else, too."""
 
@@ -67,6 +83,10 @@ class WatchedSeries(Series):
     def record(self, value: float) -> None:
         super().record(value)
         self._watcher(self, value)
+
+
+Noticer = Callable[[Series, Sequence[Sighting]], object]
+"""Called in the background with the values of a series that were measured in a span."""
 
 
 class Sink(Protocol):
@@ -104,10 +124,22 @@ class Recorder:
         self._lock = threading.Lock()
         self._complaints = Once()
         self._watchers: dict[Instrument, Watcher] = {}
+        self._current_span: Callable[[], Any] | None = None
+        self._noticers: list[Noticer] = []
 
     def watch(self, instrument: Instrument, watcher: Watcher) -> None:
         """Have somebody told of each value of an instrument, from the series made after this on."""
         self._watchers[instrument] = watcher
+
+    def notice_traces(self, current_span: Callable[[], Any], noticer: Noticer) -> None:
+        """Have somebody told of the values of timers that are measured in a span, from the series made after this on.
+
+        Args:
+            current_span: Gives the span; None without one. It is called for each value.
+            noticer: Is told after the sinks had the values.
+        """
+        self._current_span = current_span
+        self._noticers.append(noticer)
 
     def add(self, sink: Sink) -> None:
         """Let a sink read from now on."""
@@ -149,7 +181,11 @@ class Recorder:
 
     def _hand_over(self, batch: list[Any]) -> None:
         grouped: dict[Series, list[float]] = {}
+        sightings: dict[Series, list[Sighting]] = {}
         for series, value in zip(batch[::2], batch[1::2], strict=True):
+            if value.__class__ is tuple:
+                sightings.setdefault(series, []).append(value)
+                value = value[0]  # noqa: PLW2901  # what every sink takes
             if series in grouped:
                 grouped[series].append(value)
             else:
@@ -161,10 +197,15 @@ class Recorder:
                 except Exception:
                     if self._complaints.first(sink):
                         _logger.exception("%s cannot take %r (logged once)", type(sink).__name__, series.attributes)
+        for noticer in self._noticers:
+            for series, seen in sightings.items():
+                noticer(series, seen)
 
     def _make(self, instrument: Instrument, attributes: Attributes, *, overflow: bool) -> Series:
         if (watcher := self._watchers.get(instrument)) is not None:
             return WatchedSeries(watcher, instrument, attributes, self._queue, self._wake, overflow)
+        if self._current_span is not None and instrument.kind is Kind.TIMER:
+            return TracedSeries(self._current_span, instrument, attributes, self._queue, self._wake, overflow)
         return Series(instrument, attributes, self._queue, self._wake, overflow)
 
     def _overflow(self, instrument: Instrument, attributes: Attributes) -> Series:

@@ -19,7 +19,7 @@ from opentelemetry.context import (
 )
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.metrics import _internal as _metrics_api
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Metric,
@@ -29,6 +29,7 @@ from opentelemetry.sdk.metrics.export import (
     ResourceMetrics,
     ScopeMetrics,
 )
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -112,6 +113,11 @@ class JoinedReader(MetricReader):
 def preferred_temporality(exporter: MetricExporter) -> Mapping[type, AggregationTemporality]:
     """The temporality that an exporter asks for, by the SDK's classes of instruments."""
     return exporter._preferred_temporality or {}
+
+
+def prefers_exponential(exporter: MetricExporter) -> bool:
+    """Whether an exporter asks for histograms with exponential buckets."""
+    return isinstance((exporter._preferred_aggregation or {}).get(Histogram), ExponentialBucketHistogramAggregation)
 
 
 def join_metrics(

@@ -243,6 +243,9 @@ def _start(text: str, at: int) -> int:
 
 
 def _is_source(text: str, start: int) -> bool:
-    """Whether a position is in a line of source in a traceback: what stands there are expressions."""
+    """Whether a position is in a line of source in a traceback, outside of its texts: there stand expressions."""
     first = max(0, start - 600)
-    return text.find('File "', first, start) >= 0 and _SOURCE.search(text, first, start) is not None
+    if text.find('File "', first, start) < 0 or _SOURCE.search(text, first, start) is None:
+        return False
+    before = text[text.rfind("\n", first, start) + 1 : start]
+    return before.count('"') % 2 == 0 and before.count("'") % 2 == 0

@@ -40,7 +40,7 @@ class CallSites:
 
     def __init__(self, packages: tuple[str, ...] = ()) -> None:
         self._packages = packages
-        self._is_own: dict[str, bool] = {}
+        self._answers: dict[str, bool] = {}
         paths = sysconfig.get_paths()
         self._others = tuple({paths["stdlib"], paths["platstdlib"], str(Path(__file__).parents[1])})
 
@@ -60,9 +60,9 @@ class CallSites:
             module = f"{frame.f_globals.get('__name__', '')}."
             return any(module.startswith(f"{package}.") for package in self._packages)
         file = frame.f_code.co_filename
-        own = self._is_own.get(file)
-        if own is None:
-            own = not (file.startswith(("<", *self._others)) or any(part in file for part in _INSTALLED))
-            if len(self._is_own) < _MOST_FILES:
-                self._is_own[file] = own
-        return own
+        answer = self._answers.get(file)
+        if answer is None:
+            answer = not (file.startswith(("<", *self._others)) or any(part in file for part in _INSTALLED))
+            if len(self._answers) < _MOST_FILES:
+                self._answers[file] = answer
+        return answer

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from c2cotel.config.settings import OtelSettings
+from c2cotel.config.settings import PROMETHEUS, OtelSettings
 from c2cotel.delivery.http import HttpSender
 from c2cotel.errors import SettingsError
 from c2cotel.otel.otlp_client import OtlpClient
@@ -22,7 +22,6 @@ _PROTOCOLS = {"http/protobuf": _OTLP_HTTP, "grpc": "otlp_proto_grpc"}
 _PACKAGES = {
     _OTLP_HTTP: "c2cotel[otlp]",
     "otlp_proto_grpc": "opentelemetry-exporter-otlp-proto-grpc",
-    "prometheus": "opentelemetry-exporter-prometheus",
     "zipkin": "opentelemetry-exporter-zipkin",
 }
 
@@ -31,7 +30,8 @@ def exporter_names(otel: OtelSettings, signal: Signal) -> Sequence[str]:
     """What a signal is exported by: as the settings say, else OTLP where there is an endpoint."""
     chosen: Iterable[str] | None = getattr(otel, f"{signal}_exporter")
     if chosen is not None:
-        return [name for name in dict.fromkeys(chosen) if name.lower() != "none"]
+        elsewhere = ("none", PROMETHEUS) if signal == "metrics" else ("none",)
+        return [name for name in dict.fromkeys(chosen) if name.lower() not in elsewhere]
     return [_OTLP] if otel.endpoint or getattr(otel, f"{signal}_endpoint") else []
 
 

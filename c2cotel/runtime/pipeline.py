@@ -15,22 +15,25 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 
 from c2cotel.config.declare import Settings
-from c2cotel.config.settings import OtelSettings, StatsdSettings
+from c2cotel.config.otel_sdk import OtelSdkSettings
+from c2cotel.config.settings import FlightRecorderSettings, OtelSettings, StatsdSettings
 from c2cotel.delivery.batches import BatchChannel
 from c2cotel.delivery.outlet import Outlet
 from c2cotel.metrics import instruments
 from c2cotel.metrics.aggregates import AggregateSink, temporality_by_kind
 from c2cotel.metrics.channel import Drain, MetricChannel
+from c2cotel.metrics.exemplars import ExemplarRules, exemplar_rules
 from c2cotel.metrics.observations import Observer
 from c2cotel.metrics.recorder import Recorder
 from c2cotel.metrics.samples import SampleSink
 from c2cotel.metrics.totals import TotalsSink
-from c2cotel.otel.sdk_private import forget_global_providers, preferred_temporality, resource_of
+from c2cotel.otel.sdk_private import forget_global_providers, preferred_temporality, prefers_exponential, resource_of
 from c2cotel.runtime.exporters import exporter_factory, exporter_names, keeps_failed
 from c2cotel.runtime.flight import FlightRecorder
-from c2cotel.runtime.history import History
 from c2cotel.runtime.service import Service
+from c2cotel.runtime.statsd import statsd_exporter
 from c2cotel.runtime.tracers import build as build_tracing
+from c2cotel.tracing.exported import is_exported, recording_span
 
 _logger = logging.getLogger(__name__)
 
@@ -62,6 +65,9 @@ class Pipeline:
         self.flight = flight
         self._statsd = settings.section(StatsdSettings)
         self._otel = settings.section(OtelSettings)
+        self._exemplars = exemplar_rules(settings.section(OtelSdkSettings).exemplar_filter, is_exported)
+        self._traces_leave = False
+        self._slow = settings.section(FlightRecorderSettings).slow
         self.service = service
         self.outlets: list[Outlet] = [] if flight is None else [flight]
         self.observers: list[Observer] = []
@@ -69,7 +75,7 @@ class Pipeline:
         self._drain: Outlet | None = None
         self.recorder = Recorder(self._statsd.max_series, wake=self._wake)
         if flight is not None:
-            flight.count_stall = lambda: self.recorder.series(instruments.STALLS, {}).record(1)
+            flight.count = lambda instrument: self.recorder.series(instrument, {}).record(1)
         self._rules = instruments.rules(names_2018=self._statsd.names_2018)
         self.totals: TotalsSink | None = None
         self.measures = False
@@ -105,6 +111,11 @@ class Pipeline:
         """Whether automatic metrics use tags."""
         return self._statsd.use_tags
 
+    @property
+    def exemplar_rules(self) -> ExemplarRules | None:
+        """Which measurements become exemplars; None where none does, as no trace leaves."""
+        return self._exemplars if self._traces_leave else None
+
     def add_totals(self) -> TotalsSink:
         """Start keeping totals in memory, or go on."""
         if self.totals is None:
@@ -114,15 +125,20 @@ class Pipeline:
             self._build_drain()
         return self.totals
 
-    def add_history(self, history: History) -> None:
-        """Let the history read; it drains the queue, too."""
-        self.recorder.add(history)
+    def add_outlet(self, outlet: Outlet, *, drains: bool = False) -> None:
+        """Let somebody else read the measurements, too.
+
+        Args:
+            outlet: The reader.
+            drains: Whether it drains the queue itself.
+        """
         self.measures = True
-        self.outlets.append(history)
-        if self._drain is None:
-            self._drain = history
+        self.outlets.append(outlet)
+        if self._drain is None and drains:
+            self._drain = outlet
+        self._build_drain()
         if self._started:
-            history.start()
+            outlet.start()
 
     def before_fork(self) -> None:
         """See `c2cotel.delivery.forks.ForkAware`."""
@@ -176,10 +192,11 @@ class Pipeline:
                 self._drain.start()
 
     def _build_tracer(self) -> trace.Tracer | None:
-        tracing = build_tracing(self._otel, self.service, collects=self.flight is not None)
+        tracing = build_tracing(self._otel, self.service, self._slow, collects=self.flight is not None)
         self.outlets += tracing.channels
         self._own_tracer_provider = tracing.provider
         self._undo_tracing = tracing.undo
+        self._traces_leave = tracing.exports
         if self.flight is not None:
             self.flight.sdk_spans = tracing.locals
         return tracing.tracer
@@ -223,8 +240,16 @@ class Pipeline:
     def _add_other(self, name: str, join: MeterProvider | None, resource: Callable[[], Resource]) -> None:
         self.exports_gauges = True
         factory = exporter_factory(self._otel, name, "metrics", MetricExporter)
-        sink = AggregateSink(temporality_by_kind(preferred_temporality(factory())), self.observers)
+        exporter = factory()
+        sink = AggregateSink(
+            temporality_by_kind(preferred_temporality(exporter)),
+            self.observers,
+            self._exemplars,
+            exponential=prefers_exponential(exporter),
+        )
         self.recorder.add(sink)
+        if self.exemplar_rules is not None:
+            self.recorder.notice_traces(recording_span, sink.notice)
         channel = MetricChannel(
             f"{name} export of metrics",
             self.recorder,
@@ -239,18 +264,7 @@ class Pipeline:
         self.outlets.append(channel)
 
     def _statsd_exporter(self) -> StatsdMetricExporter:
-        settings = self._statsd
-        return StatsdMetricExporter(
-            settings.address or self._otel.statsd_endpoint or "localhost:8125",
-            prefix=settings.prefix,
-            flavor=settings.flavor or "datadog",
-            rules=self._rules,
-            tags=settings.tags if settings.use_tags else None,
-            use_tags=settings.use_tags,
-            whole_milliseconds=True,
-            tag_value=sanitized_part,
-            absolute_gauges=settings.flavor == "datadog",
-        )
+        return statsd_exporter(self._statsd, self._otel, self._rules)
 
     def _build_logs(self) -> None:
         names = [] if self._otel.disabled else exporter_names(self._otel, "logs")
@@ -284,8 +298,3 @@ class Pipeline:
             return partial(resource_of, provider)
         resource = self.service.resource()
         return lambda: resource
-
-
-def sanitized_part(text: str) -> str:
-    """A key part or tag as 2018 wrote it: one underscore for each character that is no ASCII letter or digit."""
-    return "".join(c if c == "_" or (c.isascii() and c.isalnum()) else "_" for c in text)

@@ -13,6 +13,7 @@ from opentelemetry.sdk.resources import HOST_NAME, SERVICE_VERSION
 
 from c2cotel import state, stats
 from c2cotel.config.declare import Settings
+from c2cotel.config.otel_sdk import OtelSdkSettings
 from c2cotel.config.settings import FlightRecorderSettings, RequestIdSettings, SqlSettings
 from c2cotel.delivery.forks import forks
 from c2cotel.host.directory import StateFolder
@@ -23,6 +24,8 @@ from c2cotel.runtime.flight.entry import local_now
 from c2cotel.runtime.history import History
 from c2cotel.runtime.pipeline import Pipeline
 from c2cotel.runtime.saturation import observe_process, time_collections
+from c2cotel.runtime.self_metrics import observe_queues
+from c2cotel.runtime.sharing import SharedMetrics
 from c2cotel.runtime.statements import Statements
 from c2cotel.stats.backend import Backend
 
@@ -72,6 +75,7 @@ class Telemetry:
         request_id_keys: Where a WSGI environ may have the caller's request id.
         new_request_id: Makes one.
         error_observers: Called with each exception in a body that is made while it is sent.
+        shared_metrics: The metrics of all processes of the host; None unless somebody asked for them.
         active: The requests that are worked on, until their bodies are sent.
         closed: Whether `close` was called; instrumentation still in place then does nothing.
     """
@@ -89,11 +93,13 @@ class Telemetry:
         self._ids = request_id.Ids()
         self.new_request_id = self._ids.take
         self.error_observers: list[Callable[[BaseException], object]] = []
+        self.shared_metrics: SharedMetrics | None = None
         self.active: set[object] = set()
         self.closed = False
         self._pipeline = pipeline
         self._installed: set[Callable[[Telemetry], Callable[[], None]]] = set()
         self._undo: list[Callable[[], None]] = []
+        self._is_observed = False
 
     @property
     def measures(self) -> bool:
@@ -107,8 +113,9 @@ class Telemetry:
         self._pipeline.start()
         self._offer_stats()
         if self._pipeline.exports_gauges:
-            self._pipeline.observers.append(observe_process(self.active))
-            self._undo.append(time_collections(self.recorder))
+            self._observe_process()
+            if self.settings.section(OtelSdkSettings).internal_metrics:
+                self._pipeline.observers.append(observe_queues(self._pipeline.outlets))
         forks.watch(self._ids)
         forks.watch(self)
         atexit.register(self.close)
@@ -135,6 +142,17 @@ class Telemetry:
         self._pipeline.add_totals()
         self._offer_stats()
 
+    def share_metrics(self) -> None:
+        """Start sharing metrics with the other processes of the host, or go on."""
+        if self.shared_metrics is None:
+            self.shared_metrics = SharedMetrics(
+                self.recorder, self._pipeline.observers, self.folder, self._pipeline.exemplar_rules
+            )
+            self._pipeline.exports_gauges = True
+            self._pipeline.add_outlet(self.shared_metrics)
+            self._observe_process()
+            self._offer_stats()
+
     def keep_history(self) -> None:
         """Start writing the history that the console shows, or go on."""
         if self.history is None:
@@ -152,7 +170,8 @@ class Telemetry:
                 version=str(resource.get(SERVICE_VERSION) or "unknown"),
             )
             self.statements.counts = True
-            self._pipeline.add_history(self.history)
+            self.recorder.add(self.history)
+            self._pipeline.add_outlet(self.history, drains=True)
 
     def install(self, instrumentation: Callable[[Telemetry], Callable[[], None]]) -> None:
         """Run an instrumentation's `install`, once however often asked; `close` takes the latest out first."""
@@ -203,6 +222,12 @@ class Telemetry:
         """See `c2cotel.delivery.forks.ForkAware`."""
         self.active.clear()
         self._pipeline.after_fork()
+
+    def _observe_process(self) -> None:
+        if not self._is_observed:
+            self._is_observed = True
+            self._pipeline.observers.append(observe_process(self.active))
+            self._undo.append(time_collections(self.recorder))
 
     def _offer_stats(self) -> None:
         if self.measures or self.tracer is not None:

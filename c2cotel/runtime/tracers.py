@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,14 +13,18 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from c2cotel._version import VERSION
+from c2cotel.config.parsers import Slow
 from c2cotel.config.settings import OtelSettings
 from c2cotel.delivery.batches import BatchChannel
+from c2cotel.errors import SettingsError
 from c2cotel.runtime.exporters import exporter_factory, exporter_names, keeps_failed
 from c2cotel.runtime.service import Service
 from c2cotel.tracing import TracerProvider
 from c2cotel.tracing.channel import SpanQueue, complains_to, export_spans
 from c2cotel.tracing.local_sdk import LocalSpans, RecordingSampler
 from c2cotel.tracing.passing_on import PassingOn
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -28,6 +33,7 @@ class Tracing:
 
     Attributes:
         tracer: Makes spans; None if nobody records any.
+        exports: Whether its spans leave the process, all or some.
         provider: The provider of our own; None if somebody else's is used, or none.
         channels: The channels out of the process.
         locals: Collects the spans of somebody else's provider, or of the SDK's own; None where ours does.
@@ -35,25 +41,40 @@ class Tracing:
     """
 
     tracer: trace.Tracer | None = None
+    exports: bool = False
     provider: SdkTracerProvider | None = None
     channels: list[BatchChannel[ReadableSpan]] = field(default_factory=list)
     locals: LocalSpans | None = None
     undo: list[Callable[[], None]] = field(default_factory=list)
 
 
-def build(otel: OtelSettings, service: Service, *, collects: bool) -> Tracing:
+def build(otel: OtelSettings, service: Service, slow: Slow, *, collects: bool) -> Tracing:
     """Make what the settings ask for.
 
     Args:
         otel: The settings of OpenTelemetry.
         service: Name and version of the application.
+        slow: From when on a trace counts as slow.
         collects: Whether the spans of each request are wanted, exported or not.
+
+    Raises:
+        SettingsError: Traces are to be kept by what happened in them, by a tracer that cannot tell.
     """
+    if otel.traces_keep is not None and otel.tracer == "sdk":
+        raise SettingsError(
+            "C2C_TRACES_KEEP is set and C2C_TRACER=sdk: each span of the SDK goes to the exporter when it ends, before "
+            "anybody knows how its trace ends; expected C2C_TRACER=c2c, or OTEL_TRACES_SAMPLER for a share of them"
+        )
     if otel.disabled:
         return Tracing()
     installed = trace.get_tracer_provider()
     if not isinstance(installed, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)):
-        tracing = Tracing(installed.get_tracer("c2cotel", VERSION))
+        if otel.traces_keep is not None:
+            _logger.warning(
+                "C2C_TRACES_KEEP has no effect: the application has installed %s, whose sampler decides",
+                type(installed).__name__,
+            )
+        tracing = Tracing(installed.get_tracer("c2cotel", VERSION), exports=True)
         if collects and isinstance(installed, SdkTracerProvider):
             tracing.locals = LocalSpans()
             installed.add_span_processor(tracing.locals)
@@ -62,7 +83,9 @@ def build(otel: OtelSettings, service: Service, *, collects: bool) -> Tracing:
     names = exporter_names(otel, "traces")
     if not names and not collects:
         return Tracing()
-    tracing = Tracing(provider=_provider(otel, service, exports=bool(names), collects=collects))
+    tracing = Tracing(
+        exports=bool(names), provider=_provider(otel, service, slow, exports=bool(names), collects=collects)
+    )
     assert tracing.provider is not None
     if collects and otel.tracer == "sdk":
         tracing.locals = LocalSpans()
@@ -88,10 +111,17 @@ def build(otel: OtelSettings, service: Service, *, collects: bool) -> Tracing:
     return tracing
 
 
-def _provider(otel: OtelSettings, service: Service, *, exports: bool, collects: bool) -> SdkTracerProvider:
+def _provider(otel: OtelSettings, service: Service, slow: Slow, *, exports: bool, collects: bool) -> SdkTracerProvider:
     sampler = None if exports else ALWAYS_OFF
     if otel.tracer != "sdk":
-        return TracerProvider(sampler, service.resource(), shutdown_on_exit=False, collects=collects)
+        return TracerProvider(
+            sampler,
+            service.resource(),
+            shutdown_on_exit=False,
+            collects=collects,
+            rules=otel.traces_keep if exports else None,
+            slow=slow,
+        )
     provider = SdkTracerProvider(sampler, service.resource(), shutdown_on_exit=False)
     if collects:
         provider.sampler = RecordingSampler(provider.sampler)

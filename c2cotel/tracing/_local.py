@@ -26,6 +26,9 @@ class LocalTrace:
         attributes: Annotations of the application by name.
         client: The latest call to another service; whether it still runs, its span knows.
         owner: What the local root stands for, in the hands of who made it; None if it stands for nothing.
+        route: Name of the route of the request; empty without one.
+        outcome: Whether the trace is exported for what happened in it; None as long as that is undecided.
+        is_foreign: Whether it is of the process that this one was forked from.
     """
 
     text = 0
@@ -35,6 +38,9 @@ class LocalTrace:
     attributes: dict[str, Any] | None = None
     client: Any = None
     owner: Any = None
+    route = ""
+    outcome: bool | None = False
+    is_foreign = False
 
     # What is rare is an attribute of the class until it happens: one of these is made for each request.
     def __init__(self, root: Any = None) -> None:

@@ -27,7 +27,6 @@ def parts_of(span: ReadableSpan) -> SpanParts | None:
         or span.dropped_events
         or span.dropped_links
         or status.description
-        or context.trace_state
     ):
         return None
     attributes = span.attributes or {}

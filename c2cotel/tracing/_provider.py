@@ -17,12 +17,17 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util import types
 
 from c2cotel import state
+from c2cotel.config.parsers import Slow
+from c2cotel.config.traces_keep import TracesKeep
 from c2cotel.delivery.forks import forks
 from c2cotel.otel.sdk_private import is_ending
 from c2cotel.tracing._ids import IdSource
+from c2cotel.tracing._keep import TraceKeep
 from c2cotel.tracing._span import Span
 from c2cotel.tracing._tracer import Delivery, Tracer
 from c2cotel.tracing.child import GUARD
+
+_ONE_SECOND = Slow(1.0)
 
 
 class LateSpanProcessor(SpanProcessor):
@@ -42,6 +47,11 @@ class TracerProvider(SdkTracerProvider):
         id_generator: makes ids.
         span_limits: of all spans.
         collects: whether spans of requests record also where the sampler drops them, see `Delivery`.
+        rules: which traces are exported, decided at their end and not by the sampler; None: the sampler decides.
+        slow: from when on a trace counts as slow for these rules.
+
+    Attributes:
+        keep: Decides by the rules; None without any.
     """
 
     def __init__(
@@ -53,14 +63,20 @@ class TracerProvider(SdkTracerProvider):
         span_limits: SpanLimits | None = None,
         *,
         collects: bool = False,
+        rules: TracesKeep | None = None,
+        slow: Slow = _ONE_SECOND,
     ) -> None:
         self._limits = span_limits or SpanLimits()
         self._others = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
         self._late: tuple[LateSpanProcessor, ...] = ()
         self._delivery = Delivery(collects=collects)
+        self.keep = None if rules is None else TraceKeep(rules, slow, self._delivery)
+        self._delivery.keep = self.keep
         self._given: dict[Any, Tracer] = {}
         self._by_name: dict[tuple[Any, ...], Tracer] = {}
         forks.watch(state.of(IdSource))
+        if self.keep is not None:
+            forks.watch(self.keep)
         super().__init__(
             sampler,
             resource,

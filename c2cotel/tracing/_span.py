@@ -194,10 +194,10 @@ class Span(SdkSpan):
             _logger.warning("Calling end() on an ended span.")
             return
         self._end_time = time_ns() if end_time is None else end_time
-        local = self.local
-        if local is not None:
-            local.add_span(self)
-        if self._context.trace_flags & 1:
+        flags = self._context.trace_flags
+        if self.local is not None:
+            self.local.add_span(self)
+        if flags & 1:
             self._tracer.delivery.sampled(self)
         elif self._is_shown:
             self._tracer.delivery.recorded(self)
@@ -221,7 +221,6 @@ class Span(SdkSpan):
             or self._attributes.__class__ is BoundedAttributes
             or tracer.limits.max_span_attribute_length is not None
             or self._status.description
-            or self._context.trace_state
         ):
             return None
         return (

@@ -40,6 +40,7 @@ from opentelemetry.util import types
 
 from c2cotel.otel.sdk_private import SPAN_KEY, attach_span, current_context, new_span_context
 from c2cotel.tracing._ids import random_bits
+from c2cotel.tracing._keep import TraceKeep
 from c2cotel.tracing._notes import Latest, is_link, noted
 from c2cotel.tracing._span import Span
 from c2cotel.tracing.child import GUARD, message_of
@@ -76,12 +77,14 @@ class Delivery:
         recorded: takes the others.
         collects: whether servers' spans and those below a `LocalTrace` record also where the sampler drops them; no
             processor and no exporter sees these.
+        keep: decides on traces in the place of the sampler; None where the sampler does.
     """
 
-    __slots__ = ("collects", "recorded", "sampled", "started")
+    __slots__ = ("collects", "keep", "recorded", "sampled", "started")
 
     def __init__(self, *, collects: bool = False) -> None:
         self.collects = collects
+        self.keep: TraceKeep | None = None
         self.started: Callable[[Span, Context | None], None] | None = None
         self.sampled: Callable[[Span], None] = _leave
         self.recorded: Callable[[Span], None] = _leave
@@ -125,7 +128,7 @@ class Tracer(trace.Tracer):
         return self._official.resource
 
     # In one piece: this runs for every span, and calls are what costs.
-    def start_span(  # noqa: PLR0912, PLR0915
+    def start_span(  # noqa: C901, PLR0912, PLR0915
         self,
         name: str,
         context: Context | None = None,
@@ -158,7 +161,15 @@ class Tracer(trace.Tracer):
             trace_id, _, _, parent_flags, state, _ = parent
             flags = parent_flags & _RANDOM
             decision = parent_flags & _SAMPLED if self._parent_decides else self._child
-        if decision is None:
+        if (keep := self.delivery.keep) is not None:
+            records = True
+            if parent is not None and current.__class__ is Span and not (local is not None and local.is_foreign):
+                sampled = bool(parent[3] & _SAMPLED) or (local is not None and local.outcome is True)
+                keep = None
+            else:
+                local = None
+                sampled, state = keep.sample(trace_id, parent)
+        elif decision is None:
             state, sampled, records = _NO_STATE, False, False
             with GUARD:  # a sampler of the application's
                 result = self.sampler.should_sample(context, trace_id, name, kind, attributes, links or ())
@@ -182,7 +193,7 @@ class Tracer(trace.Tracer):
         span.local = local
         if local is not None and kind is SpanKind.CLIENT:
             local.client = span
-        span._is_shown = records
+        span._is_shown = records if self.delivery.keep is None else sampled
         span._name = name
         span._context = ids
         span._parent = parent
@@ -200,6 +211,8 @@ class Tracer(trace.Tracer):
         span._end_time = None
         span._open = True
         span._start_time = time_ns() if start_time is None else start_time
+        if keep is not None and not sampled:
+            span.local = keep.begin(span)
         if records and self.delivery.started is not None:
             self.delivery.started(span, context)
         return span

@@ -2,7 +2,7 @@
 
 The official encoder hashes the whole resource for each span, as JSON, and makes an object for each attribute. Here the
 bytes of what repeats (resource, scope, names, attribute pairs) are made once and remembered. Every span is encoded from
-one description of it, `SpanParts`; what is rare in a span (events, links, a trace state, anything dropped) goes through
+one description of it, `SpanParts`; what is rare in a span (events, links, anything dropped) goes through
 the official encoder itself.
 
 Fields: https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
@@ -113,6 +113,8 @@ class SpanEncoder:
         name, context, parent, kind, start, end, attributes, status = parts
         trace_id, span_id = context[:2]
         pieces = [b"\x0a\x10", trace_id.to_bytes(16, "big"), b"\x12\x08", span_id.to_bytes(8, "big")]
+        if state := context.trace_state:
+            pieces.append(_field(0x1A, state.to_header().encode()))
         flags = _PARENT_LOCAL
         if parent is not None:
             pieces += b"\x22\x08", parent.span_id.to_bytes(8, "big")

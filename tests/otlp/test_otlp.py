@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -73,11 +73,12 @@ def flat(request: ExportTraceServiceRequest) -> list[tuple[Any, ...]]:
 
 
 @given(st.lists(SPAN, max_size=5))
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a loaded machine is slow
 def test_the_official_classes_decode_the_same_from_both(spans: list[ReadableSpan]) -> None:
     encoder = SpanEncoder()
     for _ in range(2):  # the second time everything is remembered
         ours = ExportTraceServiceRequest.FromString(encoder.encode(spans))
-        assert flat(ours) == flat(encode_spans(spans))
+        assert flat(ours) == flat(encode_spans(list(map(hide_secrets, spans))))
 
 
 @given(PROGRAM, st.sampled_from(list(SAMPLERS)))

@@ -106,6 +106,7 @@ def test_a_signal_may_be_chosen_alone(otlp: OtlpReceiver, monkeypatch: pytest.Mo
     LOGGER.error("x")
     telemetry.close()
     assert otlp.logs == []
+    otlp.requests.clear()
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
     monkeypatch.delenv("OTEL_LOGS_EXPORTER")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", f"{otlp.url}/v1/logs")

@@ -169,3 +169,18 @@ def test_one_stuck_thread_of_four_is_told_while_others_answer(start: Start) -> N
         answers += get(f"{server.url}/hello") is not None
     assert answers > 5
     assert "has been running for 1 s" in stalls(server)[0]["msg"]
+
+
+def test_a_statement_that_waits_is_named_as_the_call(gunicorn: Start, service: dict[str, str]) -> None:
+    env = {**service, "C2C_FLIGHT_RECORDER": "1", "C2C_STALL_TIMEOUT": "1s"}
+    server = gunicorn("tests.apps.operated:application()", env=env, workers=1)
+    server.wait_ready("/hello")
+    thread = in_background(f"{server.url}/sql?q=SELECT+pg_sleep(3)")
+    wait_until(lambda: stalls(server), "a stall")
+    (line, *_) = stalls(server)
+    assert "GET /sql (route sql, request " in line["msg"]
+    assert ", now in SELECT" in line["msg"]
+    assert "pg_sleep(3)" in line["call"]
+    assert "cursor.execute" in line["full_message"]
+    thread.join()
+    assert [each["msg"] for each in stalls(server) if "running for 1 s" in each["msg"]] == [line["msg"]]

@@ -84,8 +84,9 @@ def test_the_variables_are_those_that_the_ini_files_of_2018_use() -> None:
 
 def test_the_container_runs_as_another_user_and_has_a_health_command() -> None:
     last = stages()[-1]
-    assert of(last, "USER") == ["app"]
-    assert last.index(("USER", "app")) < last.index(("CMD", '["c2cotel", "run"]'))
+    assert of(last, "USER") == ["1000"], "a number, for runAsNonRoot of Kubernetes"
+    assert any("--uid 1000" in command for command in of(last, "RUN"))
+    assert last.index(("USER", "1000")) < last.index(("CMD", '["c2cotel", "run"]'))
     (health,) = of(last, "HEALTHCHECK")
     python, option, code = json.loads(health.partition(" CMD ")[2])
     assert (python, option) == ("python", "-c")

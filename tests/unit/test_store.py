@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from c2cotel.host.records import LARGEST, MOST_LOGS, MOST_SPANS, Record, pack, summary, unpack, whole
+from c2cotel.host.records import LARGEST, MOST_LOGS, MOST_SPANS, Record, dumps, pack, summary, unpack, whole
 from c2cotel.host.store import Store
 from c2cotel.host.tables import HistoryRow
 from tests.apps.storing import a_large_record, a_record, outcome, program
@@ -535,3 +535,11 @@ def test_history_leaves_most_of_the_room_to_requests(path: Path) -> None:
     assert sum(len(row.data) for row in store.history(10, 0)) < 600_000
     assert bytes_in(path.parent) <= SMALLEST * 1.25
     store.close()
+
+
+def test_a_record_stays_small_when_it_is_unpacked() -> None:
+    logs = [{"ms": 1.0, "level": "INFO", "logger": "app", "message": "x" * 400_000, "buffered": False}] * 500
+    record = unpack(pack(Record(id="1", logs=logs)))
+    assert len(dumps(record.__dict__)) < 5 * 2**20
+    assert len(record.logs) == 500
+    assert record.dropped["texts"] > 0

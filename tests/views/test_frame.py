@@ -385,6 +385,7 @@ def test_the_names_of_the_routes_are_those_of_2018() -> None:
         "/versions.json": "c2c_versions",
         "/config": "c2c_config",
         "/stats.json": "c2c_read_stats_json",
+        "/metrics": "c2c_metrics",
         "/logging/level": "c2c_logging_level",
         "/sql_profiler": "c2c_sql_profiler",
         "/debug/stacks": "c2c_debug_stacks",

@@ -24,7 +24,7 @@ from tests.apps.storing import a_record
 INI = {"c2c.base_path": "/c2c", "c2c.secret": "secret", "c2c.flight_recorder": "1"}
 ENTRY = {"id", "trace_id", "state", "kept", "method", "path", "route", "status", "start", "duration_ms", "queue_ms"}
 ENTRY |= {"host", "pid", "error", "sql", "redis", "http", "render_ms"}
-WHOLE = ENTRY | {"thread", "query", "versions", "spans", "logs", "dropped", "stacks", "profile"}
+WHOLE = ENTRY | {"thread", "query", "versions", "spans", "logs", "dropped", "stacks"}
 WHOLE |= {"reason", "attributes"}
 OFF = "The flight recorder is off: set C2C_FLIGHT_RECORDER=1 and start the application again to keep requests"
 PATHS = ("/c2c/requests", "/c2c/requests.json", "/c2c/requests/request-000001", "/c2c/requests/request-000001.json")

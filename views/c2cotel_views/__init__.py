@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from c2cotel.plugin import ApplicationSettings, settings_of, start_level, telemetry_of
+from c2cotel.plugin import ApplicationSettings, serves_prometheus, settings_of, start_level, telemetry_of
 from c2cotel_views import (
     configuration,
     console,
@@ -15,6 +15,7 @@ from c2cotel_views import (
     health,
     index,
     logging_level,
+    metrics,
     profiler,
     renderers,
     requests,
@@ -62,6 +63,16 @@ VIEWS = (
         parameters=(stats.RESET, stats.SCOPE),
         changes_state=stats.may_reset,
         install=stats.install,
+    ),
+    View(
+        path="/metrics",
+        route="c2c_metrics",
+        enabled=serves_prometheus,
+        view=metrics.view,
+        title="Prometheus",
+        doc="The metrics of all processes of the host for Prometheus, in its text format or in OpenMetrics.",
+        page=True,
+        install=metrics.install,
     ),
     View(
         path="/logging/level",

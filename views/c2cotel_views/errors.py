@@ -114,7 +114,8 @@ def error_view(error: Any, request: Request) -> Response:
 
 def _record_address(request: Any, request_id: str) -> str | None:
     """Where the flight recorder shows a request, for those with the secret; None while nothing is recorded."""
-    if telemetry_of(request.registry).flight is None or not secret_came(request, form=False):
+    flight = telemetry_of(request.registry).flight
+    if flight is None or not flight.keeps or not secret_came(request, form=False):
         return None
     if request.registry.getUtility(IRoutesMapper).get_route(RECORD_ROUTE) is None:
         return None

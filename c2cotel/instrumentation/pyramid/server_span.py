@@ -18,7 +18,7 @@ from c2cotel import redaction
 from c2cotel.otel.http import OTHER_VERB, VERBS
 from c2cotel.otel.sdk_private import SPAN_KEY, attach_context, current_context, is_recording
 from c2cotel.runtime import request_id
-from c2cotel.tracing import Plain, Tracer
+from c2cotel.tracing import Plain, Span, Tracer
 from c2cotel.tracing.child import record_error
 
 _LONGEST_PORT = 5
@@ -136,6 +136,8 @@ class ServerSpans:
                 verb = request.environ["REQUEST_METHOD"]
                 span.update_name(f"{verb if verb in VERBS else 'HTTP'} {route.pattern}")
                 attributes["http.route"] = route.pattern
+                if span.__class__ is Span and (local := span.local) is not None and local.root is span:
+                    local.route = route.name
             span.set_attributes(attributes)
             failed = broken or code >= 500  # noqa: PLR2004  # a server's own failure
             if error is not None and (failed or not isinstance(error, HTTPException)):

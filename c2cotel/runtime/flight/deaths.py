@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,9 +40,11 @@ class Deaths:
         folder: Has the running requests and the stacks of all processes.
         host: Name of the host.
         timeout: Seconds that a request may run before it counts as stalled.
+        count: Called for each process that died with requests in progress.
     """
 
-    def __init__(self, folder: Path, host: str, timeout: float) -> None:
+    def __init__(self, folder: Path, host: str, timeout: float, count: Callable[[], object]) -> None:
+        self._count = count
         self._folder = folder
         self._host = host
         self._timeout = timeout
@@ -67,6 +69,7 @@ class Deaths:
             with suppress(OSError):
                 file.unlink()
             if process.requests:
+                self._count()
                 now = time.time()
                 requests = [
                     (each.method, each.path, each.id, now - each.start, each.doing) for each in process.requests

@@ -16,6 +16,7 @@ from c2cotel.delivery.worker import Worker
 from c2cotel.host.directory import StateFolder
 from c2cotel.host.records import Record
 from c2cotel.host.store import Store
+from c2cotel.metrics.instruments import DEATHS, STALLS, Instrument
 from c2cotel.runtime.flight.buffering import RequestLogs
 from c2cotel.runtime.flight.deaths import tell_own_death
 from c2cotel.runtime.flight.entry import ENTRY, Entry, local_now
@@ -53,7 +54,7 @@ class FlightRecorder:
         sdk_spans: Collects the spans of requests where the SDK makes them; None where our own tracer does.
         logs: Keeps log records below their level; None where nobody asked for that.
         verbose: Takes tokens that ask for everything about a request.
-        count_stall: Called for each time that a stall is told.
+        count: Counts a stall that is told, or a death.
     """
 
     name = "flight recorder"
@@ -71,7 +72,7 @@ class FlightRecorder:
         self.sdk_spans: LocalSpans | None = None
         self.logs: RequestLogs | None = None
         self.verbose = Verbose(folder)
-        self.count_stall: Callable[[], object] = lambda: None
+        self.count: Callable[[Instrument], object] = lambda _: None
         self._settings = settings
         self._stall_timeout = stalls.seconds(recorder=settings.enabled)
         self._files = Files(folder, settings.size if settings.enabled else 0)
@@ -85,6 +86,7 @@ class FlightRecorder:
             samples=settings.enabled,
             stalled=self._stalled,
             write=self._write,
+            count_death=lambda: self.count(DEATHS),
         )
         self._active: set[Entry] = set()
         self._paths = ShownPaths()
@@ -271,7 +273,7 @@ class FlightRecorder:
     def _stalled(self, entry: Entry, is_told: bool) -> None:
         """Keep a request that stalls now: its process may never end it."""
         if is_told:
-            self.count_stall()
+            self.count(STALLS)
             if self.logs is not None:
                 self.logs.emit(entry)
         self._write([self._maker.make(entry, entry.kept, running=True)])

@@ -37,6 +37,7 @@ class Watcher:
         slow: What counts as slow.
         samples: Whether the stacks of requests that may be slow are sampled.
         stalled: Called with each request that stalls, and with whether that is told now.
+        count_death: Called for each process that died with requests in progress.
         write: Takes the records of other processes' requests.
     """
 
@@ -50,7 +51,9 @@ class Watcher:
         samples: bool,
         stalled: Callable[[Entry, bool], object],
         write: Callable[[Sequence[Record]], object],
+        count_death: Callable[[], object],
     ) -> None:
+        self._count_death = count_death
         self._folder = folder
         self._host = host
         self._timeout = timeout
@@ -112,6 +115,6 @@ class Watcher:
         if now >= self._next_deaths:
             self._next_deaths = now + _BETWEEN_DEATHS
             if self._deaths is None:
-                self._deaths = Deaths(folder, self._host, self._timeout)
+                self._deaths = Deaths(folder, self._host, self._timeout, self._count_death)
             if records := self._deaths.look():
                 self._write(records)
