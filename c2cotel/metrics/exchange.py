@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -35,9 +36,18 @@ class Family:
         self.points: dict[bytes, Point] = {}
 
 
-def dump(metrics: Iterable[Metric]) -> bytes:
-    """Cumulative metrics as bytes."""
-    return orjson.dumps([entry for metric in metrics if (entry := _entry(metric)) is not None])
+Exemplars = dict[tuple[str, bytes, int], list[Any]]
+"""The latest exemplar of each bucket, by name of the metric, attributes and bucket."""
+
+
+def dump(metrics: Iterable[Metric], exemplars: Exemplars) -> bytes:
+    """Cumulative metrics as bytes.
+
+    Args:
+        metrics: The metrics.
+        exemplars: Those of earlier calls, which stay until newer ones come.
+    """
+    return orjson.dumps([entry for metric in metrics if (entry := _entry(metric, exemplars)) is not None])
 
 
 def load(all_totals: Sequence[bytes], *, with_gauges: bool = True) -> list[Family]:
@@ -72,7 +82,7 @@ def merge(all_totals: list[bytes]) -> bytes:
     )
 
 
-def _entry(metric: Metric) -> list[Any] | None:
+def _entry(metric: Metric, exemplars: Exemplars) -> list[Any] | None:
     data = metric.data
     if isinstance(data, Histogram):
         points = [
@@ -82,11 +92,7 @@ def _entry(metric: Metric) -> list[Any] | None:
                 "sum": point.sum,
                 "buckets": list(point.bucket_counts),
                 "bounds": list(point.explicit_bounds),
-                "exemplars": [
-                    [each.value, f"{each.trace_id:032x}", f"{each.span_id:016x}", each.time_unix_nano / 1e9]
-                    for each in getattr(point, "exemplars", ())
-                    if each.trace_id and each.span_id
-                ],
+                "exemplars": _exemplars(metric.name, point, exemplars),
             }
             for point in data.data_points
             if hasattr(point, "explicit_bounds")
@@ -97,6 +103,18 @@ def _entry(metric: Metric) -> list[Any] | None:
         values = [{"attributes": _attributes(point.attributes), "value": point.value} for point in data.data_points]
         return [metric.name, kind, metric.unit, metric.description, values]
     return None
+
+
+def _exemplars(name: str, point: Any, exemplars: Exemplars) -> list[list[Any]]:
+    """The latest exemplar of each bucket of a histogram: value, trace id, span id, time."""
+    key = orjson.dumps(_attributes(point.attributes), option=orjson.OPT_SORT_KEYS)
+    for each in point.exemplars:
+        if each.trace_id and each.span_id:
+            bucket = bisect_left(point.explicit_bounds, each.value)
+            ids = f"{each.trace_id:032x}", f"{each.span_id:016x}"
+            exemplars[name, key, bucket] = [each.value, *ids, each.time_unix_nano / 1e9]
+    buckets = range(len(point.bucket_counts))
+    return [exemplars[name, key, bucket] for bucket in buckets if (name, key, bucket) in exemplars]
 
 
 def _attributes(attributes: Mapping[str, Any] | None) -> dict[str, str]:

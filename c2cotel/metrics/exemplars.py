@@ -33,6 +33,11 @@ class ExemplarRules:
     everything: bool = False
 
 
+def exemplar_rules(wanted: str | None, is_exported: Callable[[Any], bool | None]) -> ExemplarRules | None:
+    """The rules that a value of `OTEL_METRICS_EXEMPLAR_FILTER` asks for; None if nothing becomes an exemplar."""
+    return None if wanted == "always_off" else ExemplarRules(is_exported, everything=wanted == "always_on")
+
+
 class Exemplars:
     """The exemplars of one histogram between two exports: the latest of each bucket.
 

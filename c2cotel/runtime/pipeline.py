@@ -22,7 +22,7 @@ from c2cotel.delivery.outlet import Outlet
 from c2cotel.metrics import instruments
 from c2cotel.metrics.aggregates import AggregateSink, temporality_by_kind
 from c2cotel.metrics.channel import Drain, MetricChannel
-from c2cotel.metrics.exemplars import ExemplarRules
+from c2cotel.metrics.exemplars import ExemplarRules, exemplar_rules
 from c2cotel.metrics.observations import Observer
 from c2cotel.metrics.recorder import Recorder
 from c2cotel.metrics.samples import SampleSink
@@ -65,10 +65,7 @@ class Pipeline:
         self.flight = flight
         self._statsd = settings.section(StatsdSettings)
         self._otel = settings.section(OtelSettings)
-        wanted = settings.section(OtelSdkSettings).exemplar_filter
-        self._exemplars = (
-            None if wanted == "always_off" else ExemplarRules(is_exported, everything=wanted == "always_on")
-        )
+        self._exemplars = exemplar_rules(settings.section(OtelSdkSettings).exemplar_filter, is_exported)
         self._traces_leave = False
         self._slow = settings.section(FlightRecorderSettings).slow
         self.service = service
@@ -113,6 +110,11 @@ class Pipeline:
     def tagged(self) -> bool:
         """Whether automatic metrics use tags."""
         return self._statsd.use_tags
+
+    @property
+    def exemplar_rules(self) -> ExemplarRules | None:
+        """Which measurements become exemplars; None where none does, as no trace leaves."""
+        return self._exemplars if self._traces_leave else None
 
     def add_totals(self) -> TotalsSink:
         """Start keeping totals in memory, or go on."""
@@ -246,7 +248,7 @@ class Pipeline:
             exponential=prefers_exponential(exporter),
         )
         self.recorder.add(sink)
-        if self._traces_leave and self._exemplars is not None:
+        if self.exemplar_rules is not None:
             self.recorder.notice_traces(recording_span, sink.notice)
         channel = MetricChannel(
             f"{name} export of metrics",

@@ -12,9 +12,11 @@ from c2cotel.delivery.worker import Worker
 from c2cotel.host.directory import StateFolder
 from c2cotel.host.shared_totals import SharedTotals
 from c2cotel.metrics.aggregates import AggregateSink
-from c2cotel.metrics.exchange import Family, dump, load, merge
+from c2cotel.metrics.exchange import Exemplars, Family, dump, load, merge
+from c2cotel.metrics.exemplars import ExemplarRules
 from c2cotel.metrics.observations import Observer
 from c2cotel.metrics.recorder import Recorder
+from c2cotel.tracing.exported import recording_span
 
 _logger = logging.getLogger(__name__)
 
@@ -28,16 +30,22 @@ class SharedMetrics:
         recorder: Has the measurements.
         observers: Give the gauges.
         folder: The folder of the service.
+        rules: Which measurements become exemplars; None: none does.
     """
 
     name = "shared metrics"
     failing = False
 
-    def __init__(self, recorder: Recorder, observers: Sequence[Observer], folder: StateFolder) -> None:
+    def __init__(
+        self, recorder: Recorder, observers: Sequence[Observer], folder: StateFolder, rules: ExemplarRules | None
+    ) -> None:
         self._recorder = recorder
         self._folder = folder
-        self._sink = AggregateSink(observers=observers)
+        self._sink = AggregateSink(observers=observers, rules=rules)
+        self._exemplars: Exemplars = {}
         recorder.add(self._sink)
+        if rules is not None:
+            recorder.notice_traces(recording_span, self._sink.notice)
         self._totals: SharedTotals | None = None
         self._publishing = threading.Lock()
         self._guard = Guard(_logger, "The metrics of this process could not be shared with the others")
@@ -49,7 +57,7 @@ class SharedMetrics:
             self._recorder.drain()
             totals = self._shared()
             if totals is not None:
-                totals.publish(dump(self._sink.collect()))
+                totals.publish(dump(self._sink.collect(), self._exemplars))
 
     def collect(self) -> list[Family]:
         """The sum over all processes of the host; of this one alone where there is no folder."""
@@ -58,7 +66,7 @@ class SharedMetrics:
             totals = self._shared()
             if totals is not None:
                 return load(totals.gather())
-        return load([dump(self._sink.collect())])
+        return load([dump(self._sink.collect(), self._exemplars)])
 
     def start(self) -> None:
         """Begin to share."""
@@ -70,6 +78,7 @@ class SharedMetrics:
     def after_fork(self) -> None:
         """Begin anew under the name of this process."""
         self._totals = None
+        self._exemplars = {}
         self._publishing = threading.Lock()
         self.worker.start()
 

@@ -145,7 +145,9 @@ class Telemetry:
     def share_metrics(self) -> None:
         """Start sharing metrics with the other processes of the host, or go on."""
         if self.shared_metrics is None:
-            self.shared_metrics = SharedMetrics(self.recorder, self._pipeline.observers, self.folder)
+            self.shared_metrics = SharedMetrics(
+                self.recorder, self._pipeline.observers, self.folder, self._pipeline.exemplar_rules
+            )
             self._pipeline.exports_gauges = True
             self._pipeline.add_outlet(self.shared_metrics)
             self._observe_process()

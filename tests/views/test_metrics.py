@@ -19,6 +19,7 @@ from tests.apps.application import Application, view
 from tests.servers.client import Load, get
 from tests.servers.gunicorn import Gunicorn
 from tests.servers.local import wait_until
+from tests.servers.otlp import OtlpReceiver
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -154,3 +155,23 @@ def test_recycled_workers_count_to_the_last(serve: Callable[..., Gunicorn]) -> N
     load = Load(lambda _: f"{server.url}/hello", range(300)).start().join()
     wait_until(lambda: count(server) >= before + len(load.answers), "all requests")
     assert count(server) == before + len(load.answers)
+
+
+@pytest.mark.usefixtures("scraped")
+def test_exemplars_point_at_exported_traces(otlp: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.url)
+    app = Application(configure=view(hello))
+    answer = app.http.get("/hello")
+    shared = app.telemetry.shared_metrics
+    assert shared is not None
+    shared.publish()  # what was seen stays for the scrapes to come
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    text = app.http.get("/c2c/metrics", headers=accept).text
+    trace_id = answer.headers["X-Request-ID"].replace("-", "")
+    (line,) = [
+        line
+        for line in text.splitlines()
+        if trace_id in line and line.startswith("http_server_request_duration_seconds_bucket")
+    ]
+    assert f'trace_id="{trace_id}"' in line.partition(" # ")[2]
+    assert "# {" not in app.http.get("/c2c/metrics").text

@@ -43,7 +43,7 @@ def width(tab: Any) -> int:
 def test_filter_open_follow_the_trace_and_back(browser: Any, tab: Any, server: Gunicorn, size: int) -> None:
     tab.set_viewport_size({"width": size, "height": 900})
     log_in(tab, server)
-    tab.get_by_role("link", name="Open Requests").click()
+    tab.get_by_role("link", name="Requests", exact=True).click()
     tab.get_by_role("heading", name="Requests", level=1).wait_for()
     assert "bookshop" in tab.title()
     assert tab.get_by_role("table", name="Failed").get_by_role("row").count() == 3

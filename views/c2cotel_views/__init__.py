@@ -29,8 +29,10 @@ from c2cotel_views._view import SERVED, View
 
 VIEWS = (
     *index.VIEWS,
-    *console.VIEWS,
     *requests.VIEWS,
+    *console.VIEWS,
+    *profiler.VIEWS,
+    *console.VIEWS_AFTER_PROFILER,
     *health.VIEWS,
     View(
         path="/versions.json",
@@ -100,7 +102,6 @@ VIEWS = (
         channels=sql_profiler.CHANNELS,
         install=sql_profiler.install,
     ),
-    *profiler.VIEWS,
     *debug.VIEWS,
     *debug_token.VIEWS,
 )

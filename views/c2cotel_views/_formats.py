@@ -79,9 +79,33 @@ def clock(iso: str) -> str:
     return iso[11:19] if iso.startswith(today) else f"{iso[:10]} {iso[11:19]}"
 
 
+def day_time(seconds: float) -> str:
+    """The time of day in UTC, of seconds since the epoch."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%H:%M:%S")
+
+
 def calls(kind: Mapping[str, float]) -> str:
     """A number of calls and what they took; empty if there were none."""
     return f"{kind['n']:,} in {duration(kind['ms'])}" if kind["n"] else ""
+
+
+def ms(value: float) -> str:
+    """Milliseconds as text, without the unit."""
+    return f"{value:,.0f}" if value >= _UNDER_TEN else f"{value:.1f}"
+
+
+def rate(value: float) -> str:
+    """Requests a second as text."""
+    if value >= 100:  # noqa: PLR2004  # three digits are enough
+        return f"{value:,.0f}"
+    if value >= _UNDER_TEN or not value:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.01 else "< 0.01"  # noqa: PLR2004  # would be 0.00
+
+
+def percent(share: float) -> str:
+    """A share of 1 in percent."""
+    return f"{share * 100:.1f} %" if share >= 0.001 or not share else "< 0.1 %"  # noqa: PLR2004  # would be 0.0
 
 
 def _as_text(value: Any) -> str:

@@ -47,6 +47,10 @@ def framed(request: Request, name: str, current: str, **values: Any) -> Response
         elapsed=_formats.elapsed,
         clock=_formats.clock,
         calls=_formats.calls,
+        rate=_formats.rate,
+        percent=_formats.percent,
+        ms=_formats.ms,
+        day_time=_formats.day_time,
         **values,
     )
     response.headers.extend((name, value) for name, value in session.headerlist if name == "Set-Cookie")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gc
-import linecache
 import os
 import socket
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -27,6 +25,7 @@ from c2cotel.plugin import ApplicationSettings
 from c2cotel_views._auth import SECRET
 from c2cotel_views._json import refusal
 from c2cotel_views._parameters import Parameter, number, seconds, text
+from c2cotel_views._stacks import grouped, stacks_here
 from c2cotel_views._view import View
 
 LIMIT = number("limit", "How many types are shown.", default=30, least=1, most=10_000)
@@ -35,23 +34,6 @@ TIME = seconds("time", "How long to sleep.", None, most=3600)
 _STACKS, _MEMORY, _MEMORY_MAPS = "c2c_debug_stacks", "c2c_debug_memory", "c2c_debug_memory_maps"
 
 STATUS = number("status", "The HTTP status to answer with.", default=500, least=200, most=599)
-
-
-def _stacks() -> dict[str, Any]:
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    threads = []
-    for ident, frame in sys._current_frames().items():  # noqa: SLF001  # documented, in spite of its name
-        frames: list[dict[str, Any]] = []
-        current: Any = frame
-        while current is not None:
-            code = current.f_code
-            entry = {"file": code.co_filename, "line": current.f_lineno, "function": code.co_name}
-            if line := linecache.getline(code.co_filename, current.f_lineno or 0).strip():
-                entry["code"] = line
-            frames.append(entry)
-            current = current.f_back
-        threads.append({"name": names.get(ident, "?"), "ident": ident, "frames": frames[::-1]})
-    return {"threads": threads}
 
 
 def _memory(limit: int) -> dict[str, Any]:
@@ -90,15 +72,7 @@ _SIZES = ("size", "rss", "pss", "swap")
 
 def stacks(_: Request) -> list[dict[str, Any]]:
     """The stack of every thread of every process; threads with the same one are together."""
-    groups: dict[str, dict[str, Any]] = {}
-    for answer in _answers(_STACKS):
-        for thread in answer["threads"]:
-            together = groups.setdefault(repr(thread["frames"]), {"threads": [], "frames": thread["frames"]})
-            thread_id = f"{answer['hostname']}/{answer['pid']}/{thread['name']}({thread['ident']})"
-            together["threads"].append(thread_id)
-    for together in groups.values():
-        together["threads"].sort()
-    return sorted(groups.values(), key=lambda together: (-len(together["threads"]), together["threads"]))
+    return grouped(_answers(_STACKS))
 
 
 def memory(request: Request) -> list[dict[str, Any]]:
@@ -236,7 +210,7 @@ def _row(
 
 
 VIEWS = (
-    _row("stacks", "stacks", stacks, "The stack of every thread of all processes.", channels={_STACKS: _stacks}),
+    _row("stacks", "stacks", stacks, "The stack of every thread of all processes.", channels={_STACKS: stacks_here}),
     _row("memory", "memory", memory, "What all processes hold, counted by type.", LIMIT, channels={_MEMORY: _memory}),
     _row(
         "memory_maps",

@@ -26,10 +26,10 @@ from pyramid.tweens import INGRESS
 
 from c2cotel import broadcast, redaction
 from c2cotel.plugin import ApplicationSettings, Telemetry, process_state, settings_of
-from c2cotel_views._auth import BASE_PATH, log_in, secret_came, token
+from c2cotel_views._auth import BASE_PATH, secret_came
 from c2cotel_views._error_kinds import in_one_line
+from c2cotel_views._frame import framed
 from c2cotel_views._json import answer, refusal
-from c2cotel_views._page import page
 from c2cotel_views._parameters import choice, flag, text
 from c2cotel_views._profiles import OTHER, calls, shorter, slices, time_by_package
 from c2cotel_views._view import View
@@ -40,6 +40,7 @@ FORMAT = choice("format", "`page`, or `speedscope` to download the request.", "p
 
 _TWEEN = f"{__name__}.tween_factory"
 _KEPT = 20
+_ROUTE = "c2c_profiler"
 
 
 @dataclass(frozen=True)
@@ -165,42 +166,45 @@ def view(request: Request) -> Response:
     came = secret_came(request)
     if enable is not None or came:
         _ask(_SWITCH, enable=came if enable is None else enable)
-    settings = settings_of(request.registry).section(ApplicationSettings)
-    cookies = Response()
-    key = log_in(request, cookies) if came else token(request)
-    values = {
-        "here": request.path,
-        "home": f"{request.script_name}{request.registry[BASE_PATH]}/" if settings.base_path else "",
-    }
     profile = PROFILE(request)
     if not profile:
-        response = _overview(settings, key, values)
-    elif FORMAT(request) == "speedscope":
+        return _overview(request)
+    if FORMAT(request) == "speedscope":
         response = answer(_kept_profile(profile, speedscope=True)["speedscope"], request)
         response.content_disposition = f'attachment; filename="{profile}.speedscope.json"'
-    else:
-        response = page("profile.html", **_kept_profile(profile, speedscope=False), **values)
-    response.headers.extend((name, value) for name, value in cookies.headerlist if name == "Set-Cookie")
-    return response
+        return response
+    kept = _kept_profile(profile, speedscope=False)
+    summary = kept["summary"]
+    return framed(
+        request,
+        "profile.html",
+        _ROUTE,
+        title=summary["request"],
+        here=request.path,
+        summary=summary,
+        tree=kept["calls"],
+        process=kept["process"],
+    )
 
 
-def _overview(settings: ApplicationSettings, key: str | None, values: dict[str, Any]) -> Response:
-    packages = settings.profiler_modules
+def _overview(request: Request) -> Response:
+    packages = settings_of(request.registry).section(ApplicationSettings).profiler_modules
     answers = [answer for answer in _ask(_LIST, packages=packages) if isinstance(answer, dict)]
     requests = [{**each, **_process(answer)} for answer in answers for each in answer["requests"]]
     total: dict[str, float] = dict.fromkeys((*packages, OTHER), 0.0)
     for each in requests:
         for package, spent in each["packages"].items():
             total[package] = total.get(package, 0.0) + spent
-    return page(
+    return framed(
+        request,
         "profiler.html",
+        _ROUTE,
+        title="Profiler",
+        here=request.path,
         enabled=[_process(answer)["process"] for answer in answers if answer["enabled"]],
         disabled=[_process(answer)["process"] for answer in answers if not answer["enabled"]],
-        alone=broadcast.store() is None,
         requests=sorted(requests, key=lambda each: -each["began"]),
         slices=slices(total) if packages else [],
-        token=key,
-        **values,
     )
 
 
@@ -218,7 +222,7 @@ def _process(answer: dict[str, Any]) -> dict[str, str]:
 VIEWS = (
     View(
         path="`C2C_PROFILER_PATH`",
-        route="c2c_profiler",
+        route=_ROUTE,
         enabled=lambda settings: bool(settings.section(ApplicationSettings).profiler_path),
         view=view,
         title="CPU profiler",
@@ -228,6 +232,7 @@ VIEWS = (
         changes_state=lambda request: ENABLE(request) is not None,
         at=lambda settings: settings.section(ApplicationSettings).profiler_path,
         page=True,
+        navigation="Profiler",
         channels=_CHANNELS,
         install=install,
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound
@@ -22,12 +22,12 @@ from c2cotel_views._formats import Texts
 from c2cotel_views._frame import framed, redirect
 from c2cotel_views._json import refusal
 from c2cotel_views._parameters import Parameter, choice, milliseconds, moment, number, text
-from c2cotel_views._summaries import because, error_of, in_a_list, profile_of, stacks_of
+from c2cotel_views._request_rows import LIST, RECORD, RECORD_JSON, attempt, for_rows, url
+from c2cotel_views._summaries import because, error_of, profile_of, stacks_of
 from c2cotel_views._view import View
 from c2cotel_views._waterfall import log_lines, repeated, waterfall
 
-_LIST, _RECORD, _RECORD_JSON = "c2c_requests", "c2c_request", "c2c_request_json"
-_OFF = "The flight recorder is off: set C2C_FLIGHT_RECORDER=1 and start the application again to keep requests"
+_OFF = "The flight recorder is off: set C2C_FLIGHTRECORDER=1 and start the application again to keep requests"
 _SHOWN = 20
 """Requests in each section of the page without filters."""
 
@@ -81,13 +81,13 @@ def list_page(request: Request) -> Response:
     """The requests that match, or without filters those that run, that failed, that were slow and the newest."""
     flight = _flight(request)
     if flight is None:
-        return framed(request, "requests_off.html", _LIST, title="Requests", message=_OFF)
+        return framed(request, "requests_off.html", LIST, title="Requests", message=_OFF)
     filters = _filters(request)
     if filters.q is not None and filters.cursor is None:
         searched = filters.q.strip()
         matching = flight_search.find(flight, flight_search.Filters(q=searched, limit=50), _asking(request))["requests"]
         if any(flight_search.has_id(entry, searched) for entry in matching):
-            return redirect(request, request.route_path(_RECORD, id=searched))
+            return redirect(request, request.route_path(RECORD, id=searched))
     unfiltered = filters == flight_search.Filters(limit=filters.limit)
     if unfiltered:
         limit = min(filters.limit, _SHOWN)
@@ -101,7 +101,7 @@ def list_page(request: Request) -> Response:
     return framed(
         request,
         "requests.html",
-        _LIST,
+        LIST,
         title="Requests",
         sections=[
             {"title": title, "state": each.state, **answer, "more": _more(request, each, answer["next"], unfiltered)}
@@ -113,7 +113,7 @@ def list_page(request: Request) -> Response:
         states=("running", *KEPT),
         filtered=not unfiltered,
         refreshes=filters.cursor is None,
-        **_for_rows(request),
+        **for_rows(request),
     )
 
 
@@ -127,7 +127,7 @@ def record_page(request: Request) -> Response:
         name, title, message = "no_request.html", "No such request", id[:_LONGEST_ID]
         if flight is None:
             name, title, message = "requests_off.html", "Requests", _OFF
-        response = framed(request, name, _LIST, title=title, message=message)
+        response = framed(request, name, LIST, title=title, message=message)
         response.status_int = 404
         return response
     texts = Texts()
@@ -145,21 +145,21 @@ def record_page(request: Request) -> Response:
     return framed(
         request,
         "request.html",
-        _LIST,
+        LIST,
         title=texts.line(f"{record['method']} {record['route'] or record['path']}", 100),
         record=record,
         address=texts.line(record["path"] + (f"?{record['query']}" if record["query"] else ""), 500),
         why=because(record),
-        json_url=_url(request, record, _RECORD_JSON, several=len(records) > 1),
-        trace_url=request.route_path(_RECORD, id=record["trace_id"]) if record["trace_id"] else None,
+        json_url=url(request, record, RECORD_JSON, several=len(records) > 1),
+        trace_url=request.route_path(RECORD, id=record["trace_id"]) if record["trace_id"] else None,
         requested=id,
         others=[each for each in records if each is not record],
-        list_url=request.route_path(_LIST),
+        list_url=request.route_path(LIST),
         debug_url=request.route_path("c2c_debug_token"),
         were_cut=texts.were_cut,
         refreshes=record["state"] == "running",
         **values,
-        **_for_rows(request, several=True),
+        **for_rows(request, several=True),
     )
 
 
@@ -210,19 +210,7 @@ def _filters(request: Request) -> Any:
 def _chosen(request: Request, records: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The one of several records that is asked for, else the newest."""
     wanted = ATTEMPT(request)
-    return next((each for each in records if wanted in {None, _attempt(each)}), None)
-
-
-def _attempt(entry: Mapping[str, Any]) -> str:
-    return f"{entry['pid']}-{entry['start']}"
-
-
-def _url(request: Request, entry: Mapping[str, Any], route: str, *, several: bool) -> str:
-    """The address of a request; where its id has several, of this one."""
-    id = entry["id"]  # noqa: A001
-    if entry["trace_id"] and (id.endswith(".json") or id.strip("./") != id or "//" in id or "/." in id):
-        id = entry["trace_id"]  # noqa: A001  # a browser would go elsewhere
-    return str(request.route_path(route, id=id, _query={"attempt": _attempt(entry)} if several else None))
+    return next((each for each in records if wanted in {None, attempt(each)}), None)
 
 
 def _more(request: Request, filters: Any, cursor: str | None, unfiltered: bool) -> str | None:
@@ -233,23 +221,13 @@ def _more(request: Request, filters: Any, cursor: str | None, unfiltered: bool) 
     if unfiltered:
         given = {"state": filters.state}
     query = {name: value for name, value in {**given, "cursor": cursor}.items() if value}
-    return str(request.route_path(_LIST, _query=query))
-
-
-def _for_rows(request: Request, *, several: bool = False) -> dict[str, Any]:
-    """What the rows of a table of requests need."""
-    texts = Texts()
-    return {
-        "url_of": lambda entry: _url(request, entry, _RECORD, several=several),
-        "why_of": lambda entry: texts.line(in_a_list(entry), 160),
-        "line": texts.line,
-    }
+    return str(request.route_path(LIST, _query=query))
 
 
 VIEWS = (
     View(
         path="/requests",
-        route=_LIST,
+        route=LIST,
         enabled=_enabled,
         view=list_page,
         title="Requests",
@@ -271,7 +249,7 @@ VIEWS = (
     ),
     View(
         path="/requests/{id:.+}.json",
-        route=_RECORD_JSON,
+        route=RECORD_JSON,
         enabled=_enabled,
         view=record_as_json,
         doc="The whole record of a request, by its request id or trace id.",
@@ -280,7 +258,7 @@ VIEWS = (
     ),
     View(
         path="/requests/{id:.+}",
-        route=_RECORD,
+        route=RECORD,
         enabled=_enabled,
         view=record_page,
         doc="A page (HTML) of a request: its spans with SQL, its log records, its error, its attributes.",

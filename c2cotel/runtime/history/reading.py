@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from c2cotel import broadcast
-from c2cotel.host.process import is_alive
 from c2cotel.host.store import Store
 from c2cotel.host.tables import HistoryRow
+from c2cotel.runtime.history.processes import Process, processes_of
 from c2cotel.runtime.history.steps import AllRequests, Details, StatementTotals, unpacked
 from c2cotel.runtime.history.writer import (
     ALL,
@@ -30,9 +30,6 @@ from c2cotel.runtime.history.writer import (
 _ASK = "c2c_history"
 _PATIENCE = 2.0
 """Seconds that other hosts have to tell what they have."""
-
-_SILENT = 3 * FINE
-"""Seconds after which a process that lives and has written nothing is silent."""
 
 _UNFINISHED = HOUR - 2 * COARSE_DETAILS
 """Seconds before now for which fine rows are read in any window: a killed process has not written its coarse ones."""
@@ -60,37 +57,6 @@ WINDOWS = {
     "1h": Window(HOUR, FINE, "hour"),
     "24h": Window(DAY, COARSE, "day"),
 }
-
-
-@dataclass
-class Process:
-    """A process that runs.
-
-    Args:
-        host: Name of its host.
-        pid: Its number.
-        version: Version of the application.
-        start: When it started, seconds since the epoch.
-        memory: Bytes.
-        running: Requests that it works on.
-        threads: Requests that it can work on at once; None where nobody knows.
-        rate: Requests a second, over the last minute.
-        pool: Connections to databases in use, and how many there may be; None without pools.
-        silent: Seconds since it last wrote; None if that is not worth a word.
-        memories: Its memory in steps of 10 s, oldest first.
-    """
-
-    host: str
-    pid: int
-    version: str
-    start: float
-    memory: int | None
-    running: int
-    threads: int | None
-    rate: float
-    pool: tuple[int, int] | None
-    silent: float | None
-    memories: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -220,7 +186,7 @@ def _overview_part(history: History, start: int, now: float, step: int) -> dict[
     details = Details()
     for _, routes in _values(_rows(store, ROUTES, FINE_DETAILS, COARSE_DETAILS, start, now, step)):
         details.add_routes(routes)
-    processes = _processes(history.host, states, now)
+    processes = processes_of(history.host, [(row.process, row.start, state) for row, state in states], now)
     begun = [state["start"] for _, state in states] or [row.start for row, _ in rows]
     if step == COARSE:  # what is known of processes is kept for an hour
         begun += [row.start for row, _ in rows]
@@ -272,35 +238,3 @@ def _values(rows: Iterable[HistoryRow]) -> Iterable[tuple[HistoryRow, Any]]:
         except Exception:  # noqa: BLE001, S112  # a row of another version, or damaged: the others can be shown
             continue
         yield row, value
-
-
-def _processes(host: str, states: Iterable[tuple[HistoryRow, dict[str, Any]]], now: float) -> list[dict[str, Any]]:
-    """The processes of this host that run, as arguments of `Process`."""
-    by_process: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    for row, state in states:
-        by_process.setdefault(row.process, []).append((row.start, state))
-    processes = []
-    for process, rows in by_process.items():
-        latest = rows[-1][1]
-        at_host, _, name = process.rpartition("/")
-        silence = now - latest["at"]
-        if not (is_alive(name) if at_host == host else silence < _SILENT):
-            continue
-        minute = min(60.0, max(1.0, now - latest["start"]))
-        recent = sum(state["requests"] for start, state in rows if start > now - 60 - FINE)
-        processes.append(
-            {
-                "host": latest["host"],
-                "pid": latest["pid"],
-                "version": latest["version"],
-                "start": latest["start"],
-                "memory": latest["memory"],
-                "running": latest["running"],
-                "threads": latest.get("threads"),
-                "rate": round(recent / (minute + (now % FINE if minute == 60 else 0)), 2),  # noqa: PLR2004  # a minute
-                "pool": (latest["pool_used"], latest["pool"]) if "pool" in latest and "pool_used" in latest else None,
-                "silent": silence if silence > _SILENT else None,
-                "memories": [state["memory"] for _, state in rows if state["memory"]],
-            }
-        )
-    return processes
