@@ -19,7 +19,7 @@ STRICT := mypy --no-error-summary
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-versions bench agents lint format docs dist clean statsd
+.PHONY: help venv demo test test-versions container bench agents lint format docs dist clean statsd
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,10 @@ test-versions: venv  ## run the tests that need no server on every other Python 
 	    .venvs/$$version/bin/python -m pytest -m "not server and not collectd and not browser" --hypothesis-profile=few $(PYTEST_ARGS) $(PORTABLE_TESTS) || exit 1; \
 	done; \
 	if [ -n "$$missing" ]; then echo "Not tested, no such Python here:$$missing"; fi
+
+# Ends with 3, and names the packages, where the tools are not installed.
+container: venv  ## build the container's image and an application on it, and run it with as few rights as possible
+	@.venv/bin/python -m tests.container
 
 bench: venv  ## measure what a request and a timer cost
 	@.venv/bin/python -m tests.bench

@@ -1,10 +1,13 @@
-"""The Dockerfile and the compose file, read: nothing here can build or start them."""
+"""The Dockerfile and the compose file, as they are read; `make container` builds and runs the image."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ import yaml
 from c2cotel.cli import COMMANDS
 from c2cotel.config.declare import Settings
 from c2cotel.doctor import examine
-from tests.servers.local import ROOT
+from tests.servers.local import ROOT, environment
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -111,3 +114,19 @@ def test_services_are_made_of_the_dockerfile_and_run_a_command_that_exists(servi
     command = described.get("command", ["c2cotel", "run"])
     assert command[0] == "c2cotel"
     assert command[1] in COMMANDS
+
+
+def test_missing_tools_are_named_and_have_an_exit_code(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.container"],
+        cwd=ROOT,
+        env=environment({"PATH": str(tmp_path)}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "apt-get install" in done.stderr
+    assert "buildah" in done.stderr
+    assert "podman" in done.stderr
