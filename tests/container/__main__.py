@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -43,11 +44,16 @@ def application_dockerfile() -> str:
     return dockerfile
 
 
-def build(engine: Engine) -> None:
-    """Build both images: `c2cotel`, and `shop` on it."""
+def prepare(engine: Engine) -> None:
+    """Make the image that the Dockerfile starts from, and run something in it: whether this machine lets us at all."""
     step("Base image from Debian packages")
     (image,) = set(re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
     engine.make_base(BASE, image, SUITE)
+    engine.run("podman", "run", "--rm", "--network", "host", "--no-healthcheck", *LIMITS, image, "true")
+
+
+def build(engine: Engine) -> None:
+    """Build both images: `c2cotel`, and `shop` on it."""
     step("The Dockerfile")
     engine.build("c2cotel", ROOT, ROOT / "Dockerfile", {})
     step("The application's Dockerfile of docs/how-to/container.md")
@@ -153,6 +159,11 @@ def main() -> int:
     engine = Engine(Path(tempfile.mkdtemp(prefix="c2cotel-container-")))
     engine.configure()
     try:
+        try:
+            prepare(engine)
+        except (CheckError, OSError, subprocess.TimeoutExpired) as error:
+            print(f"NOT BUILT: this machine does not let containers be made: {error}", file=sys.stderr)
+            return CANNOT_BUILD
         build(engine)
         for user, options in (("1000", []), (other, ["--user", other])):
             step(f"Run it with a read-only root, without capabilities, as user {user}")
