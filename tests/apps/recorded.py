@@ -5,20 +5,28 @@ from __future__ import annotations
 import logging
 import os
 import re
+import resource
 import signal
 import sys
+import threading
 import time
+from contextlib import suppress
 from typing import Any
 
+import redis
 from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import c2cotel
 from c2cotel.logs import JsonLogHandler
 
 _log = logging.getLogger("app")
 _log.setLevel(logging.INFO)
+_LOCK = threading.Lock()
+_LOCK.acquire()
 
 
 def _hello(_: Request) -> Any:
@@ -55,12 +63,31 @@ def _regex(request: Request) -> Any:
     return {"match": bool(re.match(r"(a+)+$", "a" * n + "b"))}
 
 
+def _lock(_: Request) -> Any:
+    """Wait for a lock that nobody gives back in time."""
+    return {"got": _LOCK.acquire(timeout=3)}
+
+
+def _redis(request: Request) -> Any:
+    """Ask a Redis that may never answer."""
+    client = redis.Redis(port=int(str(request.params["port"])), socket_timeout=3, retry=Retry(NoBackoff(), 0))
+    with suppress(redis.RedisError):
+        client.get("key")
+    return {}
+
+
+def _memory(_: Request) -> Any:
+    """Want more memory than the process may have."""
+    resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+    return {"bytes": len(bytearray(2**33))}
+
+
 def application() -> Any:
     """The WSGI application."""
     logging.basicConfig(level=logging.INFO, handlers=[JsonLogHandler(sys.stdout)], force=True)
     with Configurator(settings={}) as config:
         c2cotel.setup(config)
-        for view in (_hello, _fail, _slow, _fork, _die, _regex):
+        for view in (_hello, _fail, _slow, _fork, _die, _regex, _lock, _redis, _memory):
             name = view.__name__.removeprefix("_")
             config.add_route(name, f"/{name}")
             config.add_view(view, route_name=name, renderer="json")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from c2cotel.host.store import Store
 from tests.servers.client import Load, get
 from tests.servers.gunicorn import Gunicorn
 from tests.servers.local import wait_until
+from tests.servers.udp import UdpListener
 
 APPLICATION = "tests.apps.recorded:application()"
 
@@ -38,6 +42,7 @@ def start(gunicorn: Start, tmp_path: Path) -> Start:
 
 
 def store(tmp_path: Path) -> Store:
+    wait_until(lambda: list(tmp_path.glob("state/*/store.sqlite")), "the store")
     (path,) = tmp_path.glob("state/*/store.sqlite")
     return Store(path, 2**26)
 
@@ -184,3 +189,60 @@ def test_a_statement_that_waits_is_named_as_the_call(gunicorn: Start, service: d
     assert "cursor.execute" in line["full_message"]
     thread.join()
     assert [each["msg"] for each in stalls(server) if "running for 1 s" in each["msg"]] == [line["msg"]]
+
+
+def test_a_lock_of_python_is_told_with_its_line(start: Start) -> None:
+    server = start(workers=1)
+    assert get(f"{server.url}/lock") is not None
+    line = stalls(server)[0]
+    assert "GET /lock (route lock, " in line["msg"]
+    assert "_LOCK.acquire(timeout=3)" in line["full_message"]
+
+
+def test_a_redis_that_does_not_answer_is_the_call(start: Start) -> None:
+    server = start(workers=1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert get(f"{server.url}/redis?port={silent.getsockname()[1]}") is not None
+    line = stalls(server)[0]
+    assert "GET /redis" in line["msg"]
+    assert "in _redis" in line["full_message"]
+
+
+def test_a_lack_of_memory_is_a_failed_request(start: Start, tmp_path: Path) -> None:
+    server = start(workers=1)
+    answer = get(f"{server.url}/memory")
+    assert answer is not None
+    assert answer.status == 500
+    wait_until(lambda: store(tmp_path).get(answer.request_id), "its record")
+    (record,) = store(tmp_path).get(answer.request_id)
+    assert record.error is not None
+    assert record.error["type"] == "MemoryError"
+    assert get(f"{server.url}/hello") is not None
+    assert deaths(server) == []
+
+
+def test_queue_time_is_what_clients_waited_beyond_the_service(start: Start, udp_listener: UdpListener) -> None:
+    server = start(workers=1, threads=2, env={"STATSD_ADDRESS": udp_listener.address, "C2C_SLOW": "30s"})
+    waited: list[float] = []
+
+    def run() -> None:
+        begun = time.time()
+        connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+        headers = {"X-Request-Start": f"t={begun:.6f}", "Connection": "close"}
+        connection.request("GET", "/slow?n=1&seconds=0.5", headers=headers)
+        connection.getresponse().read()
+        waited.append(time.time() - begun)
+
+    threads = [threading.Thread(target=run) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    server.terminate()
+    udp_listener.settle()
+
+    def total(name: str) -> float:
+        return sum(float(line.partition(":")[2].partition("|")[0]) for line in udp_listener.lines() if name in line)
+
+    queue, service, clients = total("queue:"), total("route.GET.slow.200:"), sum(waited) * 1000
+    assert queue == pytest.approx(clients - service, rel=0.1)
