@@ -17,6 +17,7 @@ from tests.servers.local import wait_until
 from tests.servers.otlp import OtlpReceiver, Received, plain
 from tests.servers.receivers import Rotel
 
+pytestmark = pytest.mark.server
 HARD = ("ünïcode ☂ \U0001f600", "https://example.org/a?b=c&d=é", "tab\tnewline\n", "x" * 3000, "", "0", " ")
 log = logging.getLogger("hard")
 

@@ -129,6 +129,7 @@ def test_a_token_is_for_its_route() -> None:
     assert "X-C2C-Record" in ask(app, token).headers
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("with_redis", [False, True], ids=["host", "Redis"])
 def test_one_use_makes_one_of_many_requests_verbose(
     with_redis: bool, valkey: Valkey, monkeypatch: pytest.MonkeyPatch

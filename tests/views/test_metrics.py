@@ -127,6 +127,7 @@ def count(server: Gunicorn) -> float:
     return value(scrape(server), "http_server_request_duration_seconds_count", http_route="/hello")
 
 
+@pytest.mark.server
 def test_the_sum_is_that_of_the_clients_over_all_workers(serve: Callable[..., Gunicorn]) -> None:
     server = serve(workers=4)
     before = count(server)
@@ -134,6 +135,7 @@ def test_the_sum_is_that_of_the_clients_over_all_workers(serve: Callable[..., Gu
     assert count(server) == before + 400
 
 
+@pytest.mark.server
 def test_no_counter_falls_over_recycling_and_kills(serve: Callable[..., Gunicorn]) -> None:
     server = serve(workers=3, max_requests=40)
     load = Load(lambda _: f"{server.url}/hello", range(400)).start()
@@ -149,6 +151,7 @@ def test_no_counter_falls_over_recycling_and_kills(serve: Callable[..., Gunicorn
     assert counts[-1] >= len(load.answers) - 100
 
 
+@pytest.mark.server
 def test_recycled_workers_count_to_the_last(serve: Callable[..., Gunicorn]) -> None:
     server = serve(workers=2, max_requests=30)
     before = count(server)
