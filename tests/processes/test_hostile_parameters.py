@@ -24,6 +24,7 @@ REQUESTS = 10_000
 _ERROR = "c2c_debug_error"
 # They walk through all objects of the process; the rest of their answers, and all their errors, are quick.
 _SLOW = {"c2c_debug_memory", "c2c_debug_memory_maps", "c2c_debug_memory_diff", "c2c_debug_memory_diff_deprecated"}
+_OF_A_REQUEST = {"c2c_request", "c2c_request_json"}
 _RARELY = 40
 
 
@@ -41,6 +42,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
     switched_on = ("stats_view", "log_view_enabled", "sql_profiler_enabled", "debug_view_enabled")
     ini = {f"c2c.{name}": "1" for name in switched_on}
     ini |= {"c2c.base_path": "/c2c", "c2c.secret": "secret", "c2c.profiler_path": "/profiler"}
+    ini |= {"c2c.flight_recorder": "1", "c2c.metrics_view_enabled": "1"}
     patch = pytest.MonkeyPatch()
     patch.setattr(time, "sleep", lambda _: None)
     logger = logging.getLogger("c2cotel_views")
@@ -151,7 +153,9 @@ def test_nothing_but_what_is_asked_for(app: Application) -> None:
             assert "stacktrace" not in answer.text
     assert set(statuses) == {row.route for row in rows}
     for row in rows:
-        if row.route not in _SLOW | {_ERROR}:
+        if row.route in _OF_A_REQUEST:
+            assert 404 in statuses[row.route], "no request has such an id"
+        elif row.route not in _SLOW | {_ERROR}:
             assert statuses[row.route] & {200, 204, 303}, f"{row.route} was never reached"
         if row.protected:
             assert 403 in statuses[row.route]

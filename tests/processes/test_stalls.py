@@ -109,9 +109,12 @@ def test_a_held_interpreter_is_told_by_another_process(start: Start, tmp_path: P
         lambda: len(list(tmp_path.glob("state/*/running/*.run"))) == 2 or get(f"{server.url}/hello") is None, "2"
     )
     in_background(f"{server.url}/regex?n=27")
-    wait_until(lambda: stalls(server), "a stall", 20)
-    line = stalls(server)[0]
-    assert "stood still for at least 1 s" in line["msg"]
+
+    def still() -> list[dict[str, Any]]:
+        return [line for line in stalls(server) if "stood still for at least 1 s" in line["msg"]]
+
+    wait_until(still, "a stall", 30)
+    line = still()[0]
     assert "GET /regex" in line["msg"]
     assert "in _regex" in line["full_message"]
     assert line["pid" if "pid" in line else "process"] != line["stalled_process"]
