@@ -20,7 +20,7 @@ from tests.servers.gunicorn import Gunicorn
 from tests.servers.local import wait_until
 
 APPLICATION = "tests.apps.recorded:application()"
-REQUESTS = int(os.environ.get("RECORDER_REQUESTS", "12000"))
+REQUESTS = int(os.environ.get("RECORDER_REQUESTS", "8000"))
 PLANTED = 50
 MEBIBYTE = 2**20
 

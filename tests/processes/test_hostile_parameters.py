@@ -20,7 +20,7 @@ from c2cotel_views._overrides import Overrides
 from c2cotel_views._view import SERVED, View
 from tests.apps.application import Application
 
-REQUESTS = 10_000
+REQUESTS = 6_000
 _ERROR = "c2c_debug_error"
 # They walk through all objects of the process; the rest of their answers, and all their errors, are quick.
 _SLOW = {"c2c_debug_memory", "c2c_debug_memory_maps", "c2c_debug_memory_diff", "c2c_debug_memory_diff_deprecated"}

@@ -60,7 +60,6 @@ def test_it_is_off_until_somebody_with_the_secret_comes(app: Application) -> Non
     answer = app.http.get("/profiler", headers=KEY)
     assert ">On</h2>" in answer.text
     assert "No request of the application has come" in answer.text
-    assert "with C2C_REDIS_URL it would be all" in answer.text
     app.http.get("/slow?secret=secret")
     app.http.get("/fails", status=500)
     app.http.get("/nowhere", status=404)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.interfaces import IRoutesMapper
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -40,7 +41,7 @@ def framed(request: Request, name: str, current: str, **values: Any) -> Response
             if row.navigation
         ],
         health_url=request.route_path(_HEALTH) if _HEALTH in routes else None,
-        home_url=request.route_path(_HOME),
+        home_url=request.route_path(_HOME) if request.registry.getUtility(IRoutesMapper).get_route(_HOME) else None,
         search_url=request.route_path(_SEARCH) if _SEARCH in routes else None,
         token=form_token,
         duration=_formats.duration,

@@ -27,7 +27,7 @@ from c2cotel_views._summaries import because, error_of, profile_of, stacks_of
 from c2cotel_views._view import View
 from c2cotel_views._waterfall import log_lines, repeated, waterfall
 
-_OFF = "The flight recorder is off: set C2C_FLIGHTRECORDER=1 and start the application again to keep requests"
+_OFF = "The flight recorder is off: set C2C_FLIGHT_RECORDER=1 and start the application again to keep requests"
 _SHOWN = 20
 """Requests in each section of the page without filters."""
 
