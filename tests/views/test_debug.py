@@ -73,7 +73,7 @@ def test_equal_stacks_are_one_entry_with_all_its_threads(app: Application) -> No
         "code": "waiter.acquire()",
     }
     asking = next(entry for entry in found if any("MainThread" in thread for thread in entry["threads"]))
-    assert asking["frames"][-1]["function"] == "_stacks", "the innermost frame is last"
+    assert asking["frames"][-1]["function"] == "stacks_here", "the innermost frame is last"
 
 
 def test_memory_is_counted_by_type(app: Application) -> None:
