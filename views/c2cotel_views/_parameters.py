@@ -31,6 +31,7 @@ _LONGEST_FORM = 65_536
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _SHOWN = 100
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_FRACTION = re.compile(r"\.(\d{1,6})\d{0,12}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -129,6 +130,7 @@ def moment(name: str, doc: str, default: T) -> Parameter[float | T]:
             return number
         # A plus sign in an address is a blank.
         written = text.replace("Z", "+00:00").replace(" ", "+" if "T" in text else " ")
+        written = _FRACTION.sub(lambda match: f".{match[1]:0<6}", written, count=1)  # as Python 3.10 reads it
         try:
             time = datetime.fromisoformat(written)
             return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
