@@ -1,4 +1,4 @@
-"""The import names, loggers and wire names of the library of 2018, for applications that come over.
+"""The import names, loggers and wire names of the library of 2018, for applications that migrate.
 
 ::
 
