@@ -181,7 +181,3 @@ def _tell_of_aborted(telemetry: Telemetry) -> Callable[[], None]:
             signal.signal(signal.SIGABRT, registered)
 
     return undo
-
-
-def _is_main() -> bool:
-    return threading.current_thread() is threading.main_thread()

@@ -411,3 +411,26 @@ def test_the_end_of_the_process_writes_what_is_left() -> None:
     assert monitor.telemetry.flight is not None
     store: Any = monitor.telemetry.flight.store
     wait_until(lambda: store.get(answer.headers["X-Request-ID"]), "the record of the closed application")
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["", "streamed"])
+def test_a_request_whose_measuring_fails_is_not_running_for_ever(
+    streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("C2C_ACCESS_LOG", "1")
+
+    def broken(_: logging.LogRecord) -> bool:
+        raise RuntimeError("a filter of the application")
+
+    access = logging.getLogger("c2cotel.access")
+    monkeypatch.setattr(access, "filters", [broken])
+    monkeypatch.setattr(access, "level", logging.INFO)
+    access.manager._clear_cache()  # type: ignore[attr-defined]  # `setLevel` does it
+
+    def either(_: Request) -> Response:
+        return Response(app_iter=iter([b"x"])) if streamed else Response("x")
+
+    app = Application(configure=view(either))
+    answer = app.http.get("/hello")
+    assert app.telemetry.flight is not None
+    assert app.telemetry.flight.live(answer.headers["X-Request-ID"]) == []

@@ -34,7 +34,7 @@ from c2cotel_views._parameters import choice, flag, text
 from c2cotel_views._profiles import OTHER, calls, shorter, slices, time_by_package
 from c2cotel_views._view import View
 
-ENABLE = flag("enable", "Switch it on or off in all processes. Missing: a visit with the secret switches it on.", None)
+ENABLE = flag("enable", "Switch it on or off in all processes; if empty, a visit with the secret switches it on.", None)
 PROFILE = text("profile", "Which request to show in full.", "", most=32)
 FORMAT = choice("format", "`page`, or `speedscope` to download the request.", "page", "page", "speedscope")
 

@@ -116,6 +116,11 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         if flight is not None:
             flight.end(entry, status, clock() - start, error, failed=failed)
 
+    def let_go(entry: Entry) -> None:
+        """What failed on the way to `keep` must not leave a request behind that runs for ever."""
+        if flight is not None and entry.scope is not None:
+            flight.drop(entry)
+
     def fail(environ: dict[str, Any], scope: Scope, error: BaseException, start: float) -> None:
         """Nobody answered: the server will say 500."""
         seconds = clock() - start
@@ -142,6 +147,13 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
 
         def end(error: BaseException | None) -> None:
             active.discard(request.environ[SCOPE])
+            try:
+                finish(error)
+            finally:
+                if entry is not None:
+                    let_go(entry)
+
+        def finish(error: BaseException | None) -> None:
             if error is not None:
                 for observe in telemetry.error_observers:
                     observe(error)
@@ -261,6 +273,8 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         finally:
             if not scope.streams:
                 active.discard(scope)
+                if entry is not None:
+                    let_go(entry)
             if otel_token is not None:
                 otel_context.detach(otel_token)
         return response

@@ -188,7 +188,8 @@ class FlightRecorder:
             error: What was raised, also where an exception view answered.
             failed: Whether an exception reached the server.
         """
-        scope, entry.scope = entry.scope, None
+        scope = entry.scope
+        self.drop(entry)
         local = entry.local
         request = scope.request
         if request is not None and (route := request.matched_route) is not None:
@@ -201,15 +202,10 @@ class FlightRecorder:
             entry.calls = scope.calls
         if scope.render_seconds:
             entry.render = scope.render_seconds
-        self._active.discard(entry)
-        if self._files.running is not None:
-            self._files.running.end(entry.slot)
         if failed or code >= _FAILED:
             entry.failed = True
             if error is not None and local.root is None:
                 entry.error = error_noted(error)
-        if entry.is_verbose and self.logs is not None:
-            self.logs.verbose.discard(entry)
         is_kept = entry.failed or bool(self._keeper.reasons(entry))
         if is_kept and entry.buffered is not None and self.logs is not None:
             self.logs.emit(entry)
@@ -219,6 +215,15 @@ class FlightRecorder:
             self._waiting.put(entry)
         else:
             self._keeper.add_recent(entry)
+
+    def drop(self, entry: Entry) -> None:
+        """Let go of a request that runs no more, whether or not it is kept: it must not count as running for ever."""
+        entry.scope = None
+        self._active.discard(entry)
+        if entry.is_verbose and self.logs is not None:
+            self.logs.verbose.discard(entry)
+        if self._files.running is not None:
+            self._files.running.end(entry.slot)
 
     def note_log(self, record: logging.LogRecord) -> None:
         """Note a log record for the request in which it is made."""

@@ -34,7 +34,7 @@ from c2cotel_views.health._services import redis_check, redis_client, url_check,
 __all__ = ["VIEWS", "HealthCheck", "JsonCheckException"]
 
 MAX_LEVEL = number("max_level", "The highest level that is run; 0 runs nothing.", default=1)
-CHECKS = words("checks", "Names of the checks to run, separated by commas. Missing: all.")
+CHECKS = words("checks", "Names of the checks to run, separated by commas; all if it is empty.")
 
 _KEY = "c2cotel.health"
 _BY_LOAD_BALANCERS = 1
