@@ -19,6 +19,8 @@ _SILENCE = 30.0
 _SUBSCRIBING = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 _ENDING = 0.5
+_REASON = 300
+"""Characters of an error that are logged: redis-py puts the whole description of its client into some."""
 
 
 class Outage:
@@ -30,24 +32,26 @@ class Outage:
 
     def __init__(self) -> None:
         self.lasts = False
-        self._lock = threading.Lock()
+        # Held while it is logged, too: the lines of two threads must come in the order of what they tell.
+        # It can be entered again: what logs may broadcast.
+        self._lock = threading.RLock()
 
     def begins(self, error: BaseException) -> None:
         """Something failed."""
         with self._lock:
-            logged, self.lasts = self.lasts, True
-        if not logged:
-            reason = redaction.anywhere(f"{type(error).__name__}: {error}")
-            _logger.warning(
-                "Redis is away, broadcasts reach this process only until it is back: %s (logged once)", reason
-            )
+            if not self.lasts:
+                self.lasts = True
+                reason = redaction.cut(f"{type(error).__name__}: {error}", _REASON)
+                _logger.warning(
+                    "Redis is away, broadcasts reach this process only until it is back: %s (logged once)", reason
+                )
 
     def ends(self) -> None:
         """It works."""
         with self._lock:
-            logged, self.lasts = self.lasts, False
-        if logged:
-            _logger.info("Redis is back, broadcasts reach every process again")
+            if self.lasts:
+                self.lasts = False
+                _logger.info("Redis is back, broadcasts reach every process again")
 
 
 class Listener:
