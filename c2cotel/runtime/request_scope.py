@@ -22,7 +22,8 @@ class Scope:
         request_id: The id of all attempts.
 
     Attributes:
-        request: Pyramid's request of the latest attempt; None before there is one.
+        request: Pyramid's request of the latest attempt; None before there is one, and again at the end: its environ
+            has this object, and what refers to itself stays until the garbage collector comes by.
         render_seconds: How long each rendering of the latest attempt took.
         deferred: What is done for the attempt that was answered, once it is clear which one that is.
         queue: Seconds that the request waited for its application, where the proxy told; else None.

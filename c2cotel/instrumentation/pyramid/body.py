@@ -84,7 +84,10 @@ class StreamedBody:
         except BaseException as error:
             self._finish(error)
             raise
-        self._finish(None)
+        else:
+            self._finish(None)
+        finally:
+            self._frame["request"] = None  # which may have the response that has this body
 
     def __getattr__(self, name: str) -> Any:
         if name == "_body":

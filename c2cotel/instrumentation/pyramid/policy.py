@@ -146,18 +146,19 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         raised = request.exception
 
         def end(error: BaseException | None) -> None:
-            active.discard(request.environ[SCOPE])
+            scope = request.environ[SCOPE]
+            active.discard(scope)
             try:
-                finish(error)
+                finish(error, scope)
             finally:
+                scope.request = None
                 if entry is not None:
                     let_go(entry)
 
-        def finish(error: BaseException | None) -> None:
+        def finish(error: BaseException | None, scope: Scope) -> None:
             if error is not None:
                 for observe in telemetry.error_observers:
                     observe(error)
-            scope = request.environ[SCOPE]
             if logs:
                 access_log.write(request.environ, scope, status, clock() - start, body.sent)
             if scope.statements is not None:
@@ -215,6 +216,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
                     keep(entry, _UNANSWERED, start, error, failed=True)
             if otel_token is not None:
                 otel_context.detach(otel_token)
+            scope.request = None
             raise
         try:
             if scope.deferred is not None:
@@ -272,6 +274,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
                 span.end()
         finally:
             if not scope.streams:
+                scope.request = None
                 active.discard(scope)
                 if entry is not None:
                     let_go(entry)

@@ -73,6 +73,7 @@ def measure_subrequests(  # noqa: C901  # three short functions that share what 
                     spans.end(span, request, response.status, request.exception, scope.request_id)
             return response
         finally:
+            scope.request = None
             if around is not None:  # the environ of the outer request, or a copy of it
                 environ[SCOPE] = around
             if token is not None:
