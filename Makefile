@@ -61,7 +61,8 @@ test: venv  ## run all tests (PYTEST_ARGS="-k name" for some)
 	command -v chromium >/dev/null 2>&1 || { missing="$$missing chromium"; marks="$${marks:+$$marks and }not browser"; }; \
 	if [ -n "$$missing" ] && [ -n "$$CI" ]; then \
 	    echo "The tests need what is missing here: apt-get install$$missing" >&2; exit 1; fi; \
-	echo "All tests take about 10 minutes on two cores; PYTEST_ARGS=\"-k name\" runs some."; \
+	echo "All tests take about 20 minutes on two cores; PYTEST_ARGS=\"-k name\" runs some."; \
+	.venv/bin/python -m compileall -q c2cotel views exporters tests; \
 	.venv/bin/python -m pytest -m "$$marks" $(PYTEST_ARGS); status=$$?; \
 	if [ -n "$$missing" ]; then printf '\n%s\n%s\n' \
 	    '*** Tests against real servers and a real browser were LEFT OUT: something is missing here.' \
