@@ -25,6 +25,7 @@ from c2cotel.metrics.exchange import Family as MetricFamily
 from c2cotel.metrics.observations import Observation
 from c2cotel.metrics.totals import merge as merge_totals
 from c2cotel.runtime import history as request_history
+from c2cotel.runtime.flight import lines as flight_lines
 from c2cotel.runtime.flight import search as flight_search
 from c2cotel.runtime.flight import tokens as debug_tokens
 from c2cotel.runtime.flight.verbose import verbose_request
@@ -48,6 +49,7 @@ __all__ = [
     "child_span",
     "debug_tokens",
     "defer",
+    "flight_lines",
     "flight_search",
     "forks",
     "has_secret",

@@ -15,6 +15,7 @@ _NEEDED = {
     "gunicorn": "gunicorn",
     "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
     "c2cotel_views": "c2cotel-views",
+    "sqlalchemy": "SQLAlchemy",
 }
 """Modules that the demo needs beyond what c2cotel itself does, and the distributions they come in."""
 

@@ -1,24 +1,23 @@
 """The application of the demo: a guest book, and fortune cookies of which some are empty.
 
-It is an ordinary Pyramid application on SQLite. Of c2cotel it knows `setup`, `stats` and the log handler: everything
-else about requests and rendering is measured without a word of its own.
+It is an ordinary Pyramid application on SQLAlchemy and SQLite. Of c2cotel it knows `setup`, `stats` and the log
+handler: everything else about requests, rendering and SQL is measured without a word of its own.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.request import Request
+from sqlalchemy import Engine, create_engine, text
 
 import c2cotel
 from c2cotel import stats
@@ -29,14 +28,28 @@ _logger = logging.getLogger("guest_book")
 
 _SHOWN = 10
 _LONGEST = 200
-_COUNTED = 40
+_COUNTED = 20
+_FIRST = ("Mary", "John", "Margaret", "Dennis", "Radia", "Ken", "Barbara", "Donald", "Frances", "Niklaus")
+"""Who signed before the demo began."""
+
 _COOKIES = ("What is measured gets better.", "An old timer will surprise you.")
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><title>Guest book</title></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Guest book</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 1.1rem/1.6 Georgia, serif; max-width: 34rem; margin: 2rem auto; padding: 0 1rem; }}
+h1 {{ border-bottom: 3px double; }}
+input, button {{ font: inherit; padding: .2rem .6rem; }}
+ul {{ list-style: "✍ "; padding-left: 1.5rem; }}
+nav {{ display: flex; gap: 1rem; font-size: .9rem; }}
+</style></head>
 <body>
 <h1>Guest book</h1>
+<nav><a href="/almanac">Almanac, slow on purpose</a> <a href="/fortune/1">A fortune</a>
+<a href="/fortune/3">An empty one</a></nav>
 <form method="post">
 <label>Your name <input name="name" required maxlength="{longest}"></label> <button>Sign</button>
 </form>
@@ -49,6 +62,14 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
+_ENGINE = "guest_book.engine"
+_COUNT = text("SELECT count(*) FROM entry")
+_LATEST = text("SELECT name FROM entry ORDER BY id DESC LIMIT :most")
+_COUNT_NAME = text("SELECT count(*) FROM entry WHERE name = :name")
+_ADD = text("INSERT INTO entry (name) VALUES (:name)")
+_ADD_FIRST = text("INSERT OR IGNORE INTO entry (id, name) VALUES (:id, :name)")
+
+
 class EmptyCookieError(LookupError):
     """A fortune cookie with nothing in it."""
 
@@ -56,10 +77,9 @@ class EmptyCookieError(LookupError):
 def main() -> Any:
     """The WSGI application."""
     logging.basicConfig(level=logging.INFO, handlers=[JsonLogHandler(sys.stdout)])
-    with _database() as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
     with Configurator() as config:
         c2cotel.setup(config)
+        config.registry[_ENGINE] = _guest_book()
         config.add_renderer("page", _page_renderer)
         config.add_route("guest_book", "/")
         config.add_route("entries", "/entries.json")
@@ -74,13 +94,13 @@ def main() -> Any:
         return config.make_wsgi_app()
 
 
-def read(request: Request) -> dict[str, Any]:  # noqa: ARG001  # Pyramid's signature
+def read(request: Request) -> dict[str, Any]:
     """The latest entries, as a page and as JSON."""
-    with stats.timer_context(["guest_book", "read"]), _database() as connection:
-        (count,) = connection.execute("SELECT count(*) FROM entry").fetchone()
-        rows = connection.execute("SELECT name FROM entry ORDER BY id DESC LIMIT ?", (_SHOWN,)).fetchall()
+    with stats.timer_context(["guest_book", "read"]), request.registry[_ENGINE].connect() as connection:
+        count = connection.scalar(_COUNT)
+        names = list(connection.scalars(_LATEST, {"most": _SHOWN}))
     _logger.info("The guest book was read, entries: %d", count)
-    return {"count": count, "entries": [name for (name,) in rows]}
+    return {"count": count, "entries": names}
 
 
 def sign(request: Request) -> HTTPSeeOther:
@@ -88,9 +108,9 @@ def sign(request: Request) -> HTTPSeeOther:
     name = str(request.POST.get("name", "")).strip()[:_LONGEST]
     if not name:
         raise HTTPBadRequest("name: expected the name of who signs")
-    with stats.timer_context(["guest_book", "write"]), _database() as connection:
-        connection.execute("INSERT INTO entry (name) VALUES (?)", (name,))
-        (count,) = connection.execute("SELECT count(*) FROM entry").fetchone()
+    with stats.timer_context(["guest_book", "write"]), request.registry[_ENGINE].begin() as connection:
+        connection.execute(_ADD, {"name": name})
+        count = connection.scalar(_COUNT)
     stats.increment_counter(["guest_book", "signed"])
     stats.set_gauge(["guest_book", "entries"], count)
     return HTTPSeeOther(location="/")
@@ -98,14 +118,15 @@ def sign(request: Request) -> HTTPSeeOther:
 
 def count_slowly(request: Request) -> dict[str, int]:
     """How often each of the latest names stands in the book, one query for each: slow on purpose."""
-    with stats.timer_context(["almanac", "names"]), _database() as connection:
-        rows = connection.execute("SELECT name FROM entry ORDER BY id DESC LIMIT ?", (_COUNTED,)).fetchall()
-    _logger.info("Counting %d names for request %s", len(rows), request.c2c_request_id)
-    counts: dict[str, int] = {}
-    for number, name in enumerate(sorted({name for (name,) in rows})):
-        with stats.timer_context(["almanac", "count"]), _database() as connection:
-            (counts[name],) = connection.execute("SELECT count(*) FROM entry WHERE name = ?", (name,)).fetchone()
-            time.sleep(0.15 if number == 0 else 0.05)
+    with request.registry[_ENGINE].connect() as connection:
+        with stats.timer_context(["almanac", "names"]):
+            names = sorted(set(connection.scalars(_LATEST, {"most": _COUNTED})))
+        _logger.info("Counting %d names for request %s", len(names), request.c2c_request_id)
+        counts: dict[str, int] = {}
+        for number, name in enumerate(names):
+            with stats.timer_context(["almanac", "count"]):
+                counts[name] = connection.scalar(_COUNT_NAME, {"name": name}) or 0
+                time.sleep(0.15 if number == 0 else 0.02)
     stats.annotate(names=len(counts))
     return counts
 
@@ -128,10 +149,14 @@ def apologise(error: EmptyCookieError, request: Request) -> dict[str, str]:
     return {"message": "No fortune today", "request_id": request.c2c_request_id}
 
 
-@contextmanager
-def _database() -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(os.environ[DATABASE], timeout=10)) as connection, connection:
-        yield connection
+def _guest_book() -> Engine:
+    """The database, made by whichever worker comes first."""
+    engine = create_engine(f"sqlite:///{os.environ[DATABASE]}", connect_args={"timeout": 10})
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, name TEXT NOT NULL)"))
+        for number, name in enumerate(_FIRST, 1):
+            connection.execute(_ADD_FIRST, {"id": number, "name": name})
+    return engine
 
 
 def _page_renderer(info: Any) -> Callable[[dict[str, Any], dict[str, Any]], str]:  # noqa: ARG001  # Pyramid's interface

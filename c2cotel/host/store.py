@@ -148,11 +148,14 @@ class Store:
             "ORDER BY at DESC, requests.key DESC LIMIT ?",
             (key, key, limit),
         )
-        records = []
-        for (data,) in rows:
-            with self._unreadable:
-                records.append(unpack(data))
-        return records
+        return self._unpacked(rows)
+
+    def newest(self, limit: int) -> list[Record]:
+        """The newest records."""
+        rows = self._rows(
+            "SELECT data FROM requests JOIN bodies USING (key) ORDER BY at DESC, requests.key DESC LIMIT ?", (limit,)
+        )
+        return self._unpacked(rows)
 
     def put_history(self, rows: Iterable[HistoryRow], keep: float) -> None:
         """Add history, and delete what is older. All history takes a quarter of the size at most.
@@ -209,6 +212,13 @@ class Store:
             if not self._outage.down:  # logged already
                 self._unreadable.about(error)
             return []
+
+    def _unpacked(self, rows: Iterable[Any]) -> list[Record]:
+        records = []
+        for (data,) in rows:
+            with self._unreadable:
+                records.append(unpack(data))
+        return records
 
     def _insert(self, connection: sqlite3.Connection, rows: Sequence[RequestRow]) -> None:
         others = [row for row in rows if not row.recent]

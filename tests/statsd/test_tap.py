@@ -279,6 +279,13 @@ def test_a_line_of_every_type_is_named_in_the_summary(kind: str) -> None:
     assert (code, err) == (0, [f"1 line (1 {TYPES[kind]}), 0 bad lines"])
 
 
+def test_a_port_alone_is_one_of_this_host() -> None:
+    with running_tap("--bind", "0", "--once") as tap:
+        assert tap.address[0] == "127.0.0.1"
+        tap.send(b"a:1|c")
+        assert tap.end()[0] == 0
+
+
 def test_it_listens_on_ipv6() -> None:
     with running_tap("--bind", "[::1]:0", "--once") as tap:
         assert tap.address[0] == "::1"

@@ -268,6 +268,16 @@ def test_the_exit_code_is_1_when_there_is_a_problem(tmp_path: Path) -> None:
     assert "2 problems found." in done.stdout
 
 
+def test_problems_come_before_settings_and_defaults_only_if_asked_for(tmp_path: Path) -> None:
+    short = call(tmp_path, "doctor", C2C_SECRT="x", STATSD_PREFIX="shop").stdout
+    assert short.index("C2C_SECRT: no setting has this name") < short.index("STATSD_PREFIX")
+    assert "C2C_BASE_PATH" not in short
+    assert "settings have their defaults; --all shows them" in short
+    assert len(short.splitlines()) < 15
+    whole = call(tmp_path, "doctor", "--all", C2C_SECRT="x", STATSD_PREFIX="shop").stdout
+    assert whole.index("C2C_SECRT: no setting has this name") < whole.index("C2C_BASE_PATH")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

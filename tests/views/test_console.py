@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -173,7 +174,18 @@ def test_without_a_folder_to_write_to_everything_else_works(monkeypatch: pytest.
     assert answer["processes"] == []
 
 
-PAGES = ["", "sql", "logs", "processes", "processes?stacks=1", "profiling", "configuration", "views", "requests"]
+PAGES = [
+    "",
+    "sql",
+    "logs",
+    "processes",
+    "processes?stacks=1",
+    "processes?objects=1",
+    "profiling",
+    "configuration",
+    "views",
+    "requests",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -223,6 +235,78 @@ def test_routes_are_sorted_filtered_and_paged(app: Application) -> None:
     assert routes(sort="-route") == ["page", "many", "fail"]
     assert routes(sort="failed")[0] == "fail"
     assert routes(filter="PAG") == ["page"]
+
+
+def test_a_logger_that_nobody_uses_is_marked(app: Application) -> None:
+    def overrides() -> str:
+        text = app.http.get("/c2c/logs", headers=KEY).text
+        return text.partition("Levels that were set")[2].partition("</section>")[0]
+
+    logging.getLogger("used.by.the.application")
+    for name in ("used.by.the.application", "usde.by.the.application"):
+        app.http.get("/c2c/logging/level", {"name": name, "level": "DEBUG"}, headers=KEY)
+    rows = overrides().split("<tr>")
+    assert [("no process has used" in row) for row in rows if "by.the.application" in row] == [True, False]
+    app.http.get("/c2c/logging/level", {"name": "usde.by.the.application", "level": "RESET"}, headers=KEY)
+    assert "no process has used" not in overrides()
+    assert set(ask(app, "loggers")["loggers"][0]) == {"name", "level", "effective_level", "override"}
+
+
+def test_lines_of_kept_requests_lead_to_their_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2C_FLIGHT_RECORDER", "1")
+
+    def chatty(request: Request) -> Any:
+        log = logging.getLogger("chatty")
+        log.warning("stock of <b>%s</b> is low, password=hunter2", request.params["n"])
+        log.error("%s", "x" * 100_000)
+        raise HTTPInternalServerError
+
+    def views(config: Configurator) -> None:
+        config.add_route("chatty", "/chatty")
+        config.add_view(chatty, route_name="chatty")
+
+    app = Application(INI, views)
+    for n in (1, 2):
+        app.http.get(f"/chatty?n={n}", headers={"X-Request-ID": f"request-{n}"}, status=500)
+    app.telemetry.flush()
+    page = app.http.get("/c2c/logs", headers=KEY)
+    text = page.text.partition("Lines of kept requests")[2]
+    messages = [each for each in re.findall(r'/requests/[^>]*">([^<]*)</a>', text) if "stock" in each]
+    assert [re.sub(r"\D", "", each.partition("is low")[0]) for each in messages] == ["2", "1"], "the newest first"
+    assert "&lt;b&gt;" in text
+    assert "hunter2" not in text
+    assert len(text) < 20_000
+    assert page.click(href=r".*/requests/request-2", index=1).status_int == 200
+    assert "stock" not in app.http.get("/c2c/logs", {"least": "ERROR"}, headers=KEY).text
+    assert "stock" not in app.http.get("/c2c/logs", {"filter": "else"}, headers=KEY).text
+    assert "stock" in app.http.get("/c2c/logs", {"filter": "CHAT"}, headers=KEY).text
+
+
+class Leaked:
+    """What a leak leaves behind."""
+
+
+def test_the_types_that_grow_come_first(app: Application) -> None:
+    def types() -> dict[str, tuple[str, str]]:
+        text = app.http.get("/c2c/processes", {"objects": "1"}, headers=KEY).text
+        found = re.findall(
+            r'<code class="text">([\w.]+)</code></th><td class="number">([\d,]+)</td>\s*<td class="number">(\S+)</td>',
+            text,
+        )
+        return {name: (number, growth) for name, number, growth in found}
+
+    assert {growth for _, growth in types().values()} == {"-"}
+    leaked = [Leaked() for _ in range(5000)]
+    grown = types()
+    assert next(iter(grown.items())) == (f"{__name__}.Leaked", ("5,000", "+5,000"))
+    assert len(leaked) == 5000
+
+
+def test_the_collectors_work_is_shown(app: Application) -> None:
+    text = app.http.get("/c2c/processes", {"objects": "1"}, headers=KEY).text
+    row = text.partition("Garbage collection of each process")[2].partition("</table>")[0]
+    assert f"/{os.getpid()}</code>" in row
+    assert re.search(r'<td class="number">[\d,]+ / [\d,]+ / [\d,]+</td>', row)
 
 
 def test_stacks_leave_out_the_threads_that_answer(app: Application) -> None:

@@ -95,6 +95,46 @@ def test_the_call_tree_of_a_request(app: Application) -> None:
     assert "profile='nobody'" in app.http.get("/profiler?profile=nobody", status=404).json["message"]
 
 
+def test_calls_stand_side_by_side_in_the_flame_graph(app: Application) -> None:
+    app.http.get("/profiler", headers=KEY)
+    app.http.get("/slow")
+    ((profile, _),) = requests(app)
+    text = app.http.get(f"/profiler?profile={profile}").text
+    drawn = re.findall(r'<svg x="([\d.]+)%" width="([\d.]+)%" y="(\d+)" height="17"><title>(\S+)', text)
+    assert "wait_a_little" in {name for *_, name in drawn}
+    rows: dict[int, float] = {}
+    for x, width, y, _ in drawn:
+        assert float(x) >= rows.get(int(y), 0.0) - 0.01, "no two calls of a row lie on each other"
+        rows[int(y)] = float(x) + float(width)
+    assert max(rows.values()) <= 100.01
+
+
+def test_requests_have_their_ids_and_their_routes_their_time(app: Application) -> None:
+    app.http.get("/profiler", headers=KEY)
+    for _ in range(2):
+        app.http.get("/slow", headers={"X-Request-ID": "the-id"})
+    app.http.get("/nowhere", status=404)
+    text = app.http.get("/profiler").text
+    assert text.count("the-id") == 2
+    by_route = text.partition('aria-label="Time by route"')[2].partition("</section>")[0]
+    found = re.findall(r'<span class="text">([^<]*)</span></th><td class="number">(\d+)</td>', by_route)
+    assert found == [("GET slow", "2"), ("GET no route", "1")]
+    assert re.search(r'aria-label="[^"]*tests.views [1-9]\d* %', by_route), "it waits in this module"
+    ((profile, _), *_) = (each for each in requests(app) if each[1] == "GET /slow")
+    assert "the-id" in app.http.get(f"/profiler?profile={profile}").text
+
+
+def test_a_request_leads_to_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2C_FLIGHT_RECORDER", "1")
+    app = Application({"c2c.secret": "secret", "c2c.base_path": "/c2c", "c2c.profiler_path": "profiler"}, views)
+    app.http.get("/profiler", headers=KEY)
+    app.http.get("/slow", headers={"X-Request-ID": "the-id"})
+    ((profile, _),) = requests(app)
+    page = app.http.get(f"/profiler?profile={profile}")
+    app.telemetry.flush()
+    assert page.click(description="the-id").status_int == 200
+
+
 def test_the_last_requests_are_kept_and_no_more(app: Application) -> None:
     app.http.get("/profiler", headers=KEY)
     for n in range(30):

@@ -23,7 +23,12 @@ _logger = logging.getLogger(__name__)
 
 
 class Overrides:
-    """What this process overrides, and how each comes to its end."""
+    """What this process overrides, and how each comes to its end.
+
+    Attributes:
+        levels: Name of the level by name of the logger.
+        unknown: Names of loggers that were none of this process when their level was set.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -31,6 +36,7 @@ class Overrides:
     def reset(self) -> None:
         """Forget every override; the loggers stay as they are."""
         self.levels: dict[str, str] = {}
+        self.unknown: set[str] = set()
         self._before: dict[str, int] = {}
         self._ends: dict[str, float] = {}
         self._timers: dict[str, threading.Timer] = {}
@@ -45,6 +51,8 @@ class Overrides:
         logger = logging.getLogger(name)
         with self._lock:
             self._stop_timer(name)
+            if unknown:
+                self.unknown.add(name)
             self._before.setdefault(name, logger.level)
             self.levels[name] = level
             logger.setLevel(level)
@@ -61,6 +69,7 @@ class Overrides:
         with self._lock:
             self._stop_timer(name)
             self.levels.pop(name, None)
+            self.unknown.discard(name)
             if (level := self._before.pop(name, None)) is not None:
                 logging.getLogger(name).setLevel(level)
 

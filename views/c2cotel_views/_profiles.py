@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, groupby
 from typing import Any
 
 from pyinstrument.frame import Frame
@@ -26,29 +26,32 @@ def calls(session: Session) -> list[dict[str, Any]]:
     """The call tree as a list, each call after its caller; what takes next to nothing is left out.
 
     Returns:
-        of each call `function`, `where` it is, `seconds`, its `share` of the request, its `depth`, whether it `calls`
-        others, and how many lists of calls `end` with it.
+        of each call `function`, `where` it is, `seconds`, its `share` of the request and where that `begins` beside the
+        calls of the same caller, its `depth`, whether it `calls` others, and how many lists of calls `end` with it.
     """
     root = aggregate_repeated_calls(session.root_frame(), options={})
     if root is None:
         return []
     whole = root.time or math.inf
     listed: list[dict[str, Any]] = []
-    waiting: list[tuple[Frame, int]] = [(root, 0)]
+    waiting: list[tuple[Frame, int, float]] = [(root, 0, 0.0)]
     while waiting:
-        frame, depth = waiting.pop()
+        frame, depth, begins = waiting.pop()
         inner = [each for each in frame.children if not each.is_synthetic and each.time >= _SMALL * whole]
+        inner.sort(key=lambda each: -each.time)
         listed.append(
             {
                 "function": frame.function,
                 "where": frame.code_position_short() or "",
                 "seconds": frame.time,
                 "share": frame.time / whole,
+                "begins": begins,
                 "depth": depth,
                 "calls": bool(inner),
             }
         )
-        waiting += [(each, depth + 1) for each in sorted(inner, key=lambda each: each.time)]
+        ends = accumulate((each.time / whole for each in inner), initial=begins)
+        waiting += reversed([(each, depth + 1, place) for each, place in zip(inner, ends, strict=False)])
     for call, following in zip(listed, [*listed[1:], {"depth": 0}], strict=True):
         call["end"] = max(0, call["depth"] - following["depth"])
     return listed
@@ -56,6 +59,8 @@ def calls(session: Session) -> list[dict[str, Any]]:
 
 def time_by_package(session: Session, packages: Sequence[str]) -> dict[str, float]:
     """Seconds of a request by package; what a package calls outside of all others is its own.
+
+    C code has no calls of its own here: its time is that of the package that calls it.
 
     Args:
         session: what pyinstrument saw.
@@ -75,6 +80,25 @@ def time_by_package(session: Session, packages: Sequence[str]) -> dict[str, floa
         seconds[owner] += max(0.0, frame.total_self_time)
         waiting += [(each, owner) for each in frame.children if not each.is_synthetic]
     return seconds
+
+
+def time_by_route(requests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Requests by route, the route with the most time first.
+
+    Args:
+        requests: as the list of the page has them.
+
+    Returns:
+        of each `route` its number of `requests`, their `seconds`, and these by package as `packages`.
+    """
+    routes: dict[str, dict[str, Any]] = {}
+    for each in requests:
+        row = routes.setdefault(each["route"], {"route": each["route"], "requests": 0, "seconds": 0.0, "packages": {}})
+        row["requests"] += 1
+        row["seconds"] += each["seconds"]
+        for package, spent in each["packages"].items():
+            row["packages"][package] = row["packages"].get(package, 0.0) + spent
+    return sorted(routes.values(), key=lambda row: -row["seconds"])
 
 
 def slices(seconds: dict[str, float]) -> list[dict[str, Any]]:

@@ -31,8 +31,9 @@ from c2cotel_views._error_kinds import in_one_line
 from c2cotel_views._frame import framed
 from c2cotel_views._json import answer, refusal
 from c2cotel_views._parameters import choice, flag, text
-from c2cotel_views._profiles import OTHER, calls, shorter, slices, time_by_package
-from c2cotel_views._view import View
+from c2cotel_views._profiles import OTHER, calls, shorter, slices, time_by_package, time_by_route
+from c2cotel_views._request_rows import RECORD
+from c2cotel_views._view import SERVED, View
 
 ENABLE = flag("enable", "Switch it on or off in all processes; if empty, a visit with the secret switches it on.", None)
 PROFILE = text("profile", "Which request to show in full.", "", most=32)
@@ -51,6 +52,8 @@ class Profile:
         id: of it, in all processes.
         began: seconds since the epoch.
         request: its verb and path.
+        request_id: its request id; empty if it has none.
+        route: verb and name of its route; the verb alone where none matched.
         status: of the answer; None if there was none.
         session: what pyinstrument saw.
     """
@@ -58,6 +61,8 @@ class Profile:
     id: str
     began: float
     request: str
+    request_id: str
+    route: str
     status: int | None
     session: Session
 
@@ -67,6 +72,8 @@ class Profile:
             "id": self.id,
             "began": self.began,
             "request": self.request,
+            "request_id": self.request_id,
+            "route": self.route,
             "status": self.status,
             "seconds": self.session.duration,
             "packages": time_by_package(self.session, packages) if packages else {},
@@ -154,7 +161,14 @@ def tween_factory(handler: Callable[[Request], Any], registry: Any) -> Callable[
             session.frame_records = shorter(session.frame_records)
             name = f"{request.method} {in_one_line(redaction.path(request.environ))}"
             status = getattr(response, "status_int", None)
-            profiles.kept.append(Profile(secrets.token_hex(8), began, name, status, session))
+            request_id = str(getattr(request, "c2c_request_id", ""))
+            matched = getattr(request, "matched_route", None)
+            route = (
+                f"{in_one_line(request.method)} {matched.name}"
+                if matched
+                else f"{in_one_line(request.method)} no route"
+            )
+            profiles.kept.append(Profile(secrets.token_hex(8), began, name, request_id, route, status, session))
         return response
 
     return tween
@@ -181,10 +195,18 @@ def view(request: Request) -> Response:
         _ROUTE,
         title=summary["request"],
         here=request.path,
+        record_url=_record_url(request, summary["request_id"]),
         summary=summary,
         tree=kept["calls"],
         process=kept["process"],
     )
+
+
+def _record_url(request: Request, request_id: str) -> str | None:
+    """The page of the flight recorder about a request; None without a recorder."""
+    if not request_id or RECORD not in {row.route for row in request.registry[SERVED]}:
+        return None
+    return str(request.route_path(RECORD, id=request_id))
 
 
 def _overview(request: Request) -> Response:
@@ -205,7 +227,22 @@ def _overview(request: Request) -> Response:
         disabled=[_process(answer)["process"] for answer in answers if not answer["enabled"]],
         requests=sorted(requests, key=lambda each: -each["began"]),
         slices=slices(total) if packages else [],
+        routes=time_by_route(requests),
+        total=sum(each["seconds"] for each in requests),
+        bar=lambda seconds: _bar(seconds, sorted(total, key=lambda package: -total[package])),
     )
+
+
+def _bar(seconds: dict[str, float], packages: Sequence[str]) -> dict[str, Any]:
+    """A bar of the time by package: its `label`, and of each piece its number, place and width in percent."""
+    whole = sum(seconds.values()) or 1.0
+    pieces, place = [], 0.0
+    for number, package in enumerate(packages, 1):
+        width = 100 * seconds.get(package, 0.0) / whole
+        pieces.append((f"slice-{number}", round(place, 2), round(width, 2)))
+        place += width
+    label = ", ".join(f"{package} {100 * seconds.get(package, 0.0) / whole:.0f} %" for package in packages)
+    return {"label": label, "pieces": pieces}
 
 
 def _kept_profile(profile: str, *, speedscope: bool) -> dict[str, Any]:
@@ -226,7 +263,7 @@ VIEWS = (
         enabled=lambda settings: bool(settings.section(ApplicationSettings).profiler_path),
         view=view,
         title="CPU profiler",
-        doc="A page (HTML) of the last requests of all processes with their call trees and the time of each package.",
+        doc="A page (HTML) of the last requests of all processes: call trees, flame graphs, time by package and route.",
         parameters=(ENABLE, PROFILE, FORMAT),
         protected=True,
         changes_state=lambda request: ENABLE(request) is not None,

@@ -15,6 +15,7 @@ from c2cotel.plugin import (
     FlightRecorderSettings,
     Settings,
     Telemetry,
+    flight_lines,
     flight_search,
     telemetry_of,
 )
@@ -167,7 +168,13 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
     """Let this process answer the searches of others."""
     if telemetry.flight is None:
         return lambda: None
-    return flight_search.serve(telemetry.flight)
+    end_search, end_lines = flight_search.serve(telemetry.flight), flight_lines.serve_lines(telemetry.flight)
+
+    def undo() -> None:
+        end_search()
+        end_lines()
+
+    return undo
 
 
 def _enabled(settings: Settings) -> bool:

@@ -14,6 +14,7 @@ from c2cotel_views._overrides import ROOT, Overrides
 _LOGGERS = "c2c_loggers"
 _PATIENCE = 2.0
 _MOST = 5000
+_OF_JSON = ("name", "level", "effective_level", "override")
 
 
 def _loggers() -> dict[str, Any]:
@@ -34,6 +35,7 @@ def _loggers() -> dict[str, Any]:
                 "level": logging.getLevelName(logger.level),
                 "effective_level": logging.getLevelName(logger.getEffectiveLevel()),
                 "override": override,
+                "unknown": name in overrides.unknown,
             }
         )
     return {"loggers": listed}
@@ -43,7 +45,10 @@ CHANNELS = {_LOGGERS: _loggers}
 
 
 def loggers_of_all() -> tuple[list[dict[str, Any]], list[str]]:
-    """The loggers of all processes, each once, and the processes that did not answer."""
+    """The loggers of all processes, each once, and the processes that did not answer.
+
+    A logger is `unknown` if each process that has it got it by the setting of its level.
+    """
     replies = broadcast.ask(_LOGGERS, timeout=_PATIENCE)
     loggers = {each["name"]: each for each in _loggers()["loggers"]}
     for answer in replies.answers:
@@ -52,10 +57,11 @@ def loggers_of_all() -> tuple[list[dict[str, Any]], list[str]]:
                 if isinstance(each, dict) and {"name", "level", "effective_level", "override"} <= each.keys():
                     mine = loggers.setdefault(each["name"], each)
                     mine["override"] = mine["override"] or each["override"]
+                    mine["unknown"] = bool(mine.get("unknown") and each.get("unknown"))
     rest = sorted(name for name in loggers if name != ROOT)
     return [loggers[name] for name in (ROOT, *rest)], list(replies.silent)
 
 
 def loggers(_: Request) -> dict[str, Any]:
     """The loggers of all processes."""
-    return {"loggers": loggers_of_all()[0]}
+    return {"loggers": [{name: each[name] for name in _OF_JSON} for each in loggers_of_all()[0]]}

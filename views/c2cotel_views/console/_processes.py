@@ -19,12 +19,14 @@ from c2cotel_views._request_rows import RECORD, for_rows, url
 from c2cotel_views._stacks import grouped, stacks_here
 from c2cotel_views._tables import Column, table
 from c2cotel_views.console._figures import mebibytes, picture, span
+from c2cotel_views.console._objects import CHANNEL, count_everywhere, count_here
 from c2cotel_views.console._switch import WINDOW, overview_of
 
 ROUTE = "c2c_processes"
 STACKS = flag("stacks", "Whether to show the stacks of all threads.", default=False)
+OBJECTS = flag("objects", "Whether to count the objects of all processes, after a garbage collection.", default=False)
 _STACKS = "c2c_console_stacks"
-CHANNELS = {_STACKS: stacks_here}
+CHANNELS = {_STACKS: stacks_here, CHANNEL: count_here}
 _PATIENCE = 3.0
 _MOST_RUNNING = 100
 _FULL_TREND = 12
@@ -97,11 +99,12 @@ def troubles(answer: Any, texts: Texts) -> list[dict[str, Any]]:
 
 
 def page(request: Request) -> Response:
-    """The processes, and their stacks if they are asked for."""
+    """The processes, and their stacks or objects if they are asked for."""
     answer = overview_of(request)
     texts = Texts()
     rows = [process_row(each, answer.now, texts) for each in answer.processes]
     groups, silent = _stacks(texts) if STACKS(request) else ([], [])
+    objects = count_everywhere(texts) if OBJECTS(request) else None
     return framed(
         request,
         "processes.html",
@@ -111,12 +114,15 @@ def page(request: Request) -> Response:
         table=table(request, rows, _COLUMNS, lambda each: f"{each['name']} {each['version']}", "process"),
         troubles=troubles(answer, texts),
         record_url=lambda entry: url(request, entry, RECORD, several=True),
+        several_hosts=broadcast.store() is not None,
         running=_running(request),
         wants_stacks=STACKS(request),
         stacks=groups,
         stacks_url=request.route_path(ROUTE, _query={"stacks": "1"}),
         processes_url=request.route_path(ROUTE),
-        silent=[*answer.silent, *silent],
+        objects=objects,
+        objects_url=request.route_path(ROUTE, _query={"objects": "1"}),
+        silent=list(dict.fromkeys([*answer.silent, *silent, *(objects["silent"] if objects else [])])),
         **for_rows(request),
     )
 
