@@ -57,6 +57,7 @@ test: venv  ## run all tests (PYTEST_ARGS="-k name" for some)
 	if command -v npm >/dev/null 2>&1 && command -v node >/dev/null 2>&1; then \
 	    $(MAKE) --no-print-directory statsd || exit 1; \
 	else missing=" nodejs npm"; marks="not server and not browser"; fi; \
+	command -v promtool >/dev/null 2>&1 || { missing="$$missing prometheus"; marks="$${marks:+$$marks and }not prometheus"; }; \
 	[ -x /usr/sbin/collectd ] || { missing="$$missing collectd-core"; marks="$${marks:+$$marks and }not collectd"; }; \
 	command -v chromium >/dev/null 2>&1 || { missing="$$missing chromium"; marks="$${marks:+$$marks and }not browser"; }; \
 	if [ -n "$$missing" ] && [ -n "$$CI" ]; then \
@@ -84,7 +85,7 @@ test-versions: venv  ## run the tests that need no server on every other Python 
 	    if ! python$$version --version >/dev/null 2>&1; then missing="$$missing $$version"; continue; fi; \
 	    echo "== Python $$version"; \
 	    $(MAKE) --no-print-directory .venvs/$$version/.installed && \
-	    .venvs/$$version/bin/python -m pytest -m "not server and not collectd and not browser" --hypothesis-profile=few $(PYTEST_ARGS) $(PORTABLE_TESTS) || exit 1; \
+	    .venvs/$$version/bin/python -m pytest -m "not server and not collectd and not browser and not prometheus" --hypothesis-profile=few $(PYTEST_ARGS) $(PORTABLE_TESTS) || exit 1; \
 	done; \
 	if [ -n "$$missing" ]; then echo "Not tested, no such Python here:$$missing"; fi
 
