@@ -467,7 +467,10 @@ class OtelSettings:
         "OTEL_LOGS_EXPORTER", parse=words, doc="Exporters of log records, separated by commas; `none` for none."
     )
     protocol: str | None = setting(
-        "OTEL_EXPORTER_OTLP_PROTOCOL", parse=text, doc="OTLP protocol.", shown="`http/protobuf`"
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        parse=text,
+        doc="OTLP protocol: `http/protobuf`, or `http/json` or `grpc` with its package.",
+        shown="`http/protobuf`",
     )
     traces_protocol: str | None = setting(
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", parse=text, doc="OTLP protocol of traces."

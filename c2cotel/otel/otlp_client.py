@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
+import orjson
+
 _RETRYABLE = frozenset({408, 429, 502, 503, 504})
 _LONGEST_PAUSE = 300.0
 """Seconds that a collector's `Retry-After` may hold back the next try."""
@@ -123,22 +125,31 @@ class OtlpClient:
         """Log what a collector says about a part of a batch that it did not take, once a reason."""
         if not body:
             return
-        package, name = _MESSAGES[self._kind]
-        module = import_module(f"opentelemetry.proto.collector.{package}.v1.{package}_service_pb2")
         try:
-            partial = getattr(module, f"Export{name}ServiceResponse").FromString(body).partial_success
-        except Exception:  # noqa: BLE001  # JSON, HTML or anything else: the status says that it was taken
+            rejected, reason = _json_rejections(body) if body[:1] == b"{" else self._rejections_in(body)
+        except Exception:  # noqa: BLE001  # HTML or anything else: the status says that it was taken
             return
-        rejected = getattr(partial, _REJECTED[self._kind])
-        if (rejected or partial.error_message) and partial.error_message not in self._rejections:
+        if (rejected or reason) and reason not in self._rejections:
             if len(self._rejections) < 100:  # noqa: PLR2004  # each may have a number in it
-                self._rejections.add(partial.error_message)
+                self._rejections.add(reason)
             _logger.warning(
                 "The collector rejected %d %s of a batch: %s (logged once a reason)",
                 rejected,
                 self._kind,
-                partial.error_message or "no reason given",
+                reason or "no reason given",
             )
+
+    def _rejections_in(self, body: bytes) -> tuple[int, str]:
+        package, name = _MESSAGES[self._kind]
+        module = import_module(f"opentelemetry.proto.collector.{package}.v1.{package}_service_pb2")
+        partial = getattr(module, f"Export{name}ServiceResponse").FromString(body).partial_success
+        return getattr(partial, _REJECTED[self._kind]), partial.error_message
+
+
+def _json_rejections(body: bytes) -> tuple[int, str]:
+    partial = orjson.loads(body).get("partialSuccess") or {}
+    rejected = [int(number) for name, number in partial.items() if name.startswith("rejected")]
+    return sum(rejected), str(partial.get("errorMessage", ""))
 
 
 def _pause(retry_after: str | None) -> float:

@@ -172,8 +172,8 @@ class OtlpConnection:
 def otlp_connection(exporter: Any) -> OtlpConnection | None:
     """How an exporter would send; None if it is none over HTTP, or has a session or an adapter of somebody's own."""
     client = getattr(exporter, "_client", None)
-    session: Any = getattr(getattr(client, "_transport", None), "_session", None)
-    if client is None or type(session).__module__ != "requests.sessions" or session.auth is not None:
+    certificates = _certificates(getattr(client, "_transport", None))
+    if client is None or certificates is None:
         return None
     return OtlpConnection(
         client._endpoint,
@@ -181,10 +181,24 @@ def otlp_connection(exporter: Any) -> OtlpConnection | None:
         client._kind,
         client._timeout,
         client._compression.value,
-        session.verify,
-        session.cert,
+        *certificates,
         client._logger,
     )
+
+
+def _certificates(transport: Any) -> tuple[bool | str, Any] | None:
+    """`verify` and `cert` of `OtlpConnection`; None of a transport that is none of those we know."""
+    session: Any = getattr(transport, "_session", None)  # of the exporters of protobuf
+    if session is not None:
+        is_plain = type(session).__module__ == "requests.sessions" and session.auth is None
+        return (session.verify, session.cert) if is_plain else None
+    pool = getattr(transport, "_pool", None)  # of those of JSON
+    if type(pool).__module__ != "urllib3.poolmanager":
+        return None
+    options = pool.connection_pool_kw
+    verify = options.get("cert_reqs") != "CERT_NONE" and (options.get("ca_certs") or True)
+    files = options.get("cert_file"), options.get("key_file")
+    return verify, files if all(files) else files[0]
 
 
 def use_otlp_client(exporter: Any, client: Any) -> None:

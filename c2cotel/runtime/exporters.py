@@ -18,9 +18,11 @@ Signal = Literal["traces", "metrics", "logs"]
 
 _OTLP = "otlp"
 _OTLP_HTTP = "otlp_proto_http"
-_PROTOCOLS = {"http/protobuf": _OTLP_HTTP, "grpc": "otlp_proto_grpc"}
+_OTLP_JSON = "otlp_json_http"
+_PROTOCOLS = {"http/protobuf": _OTLP_HTTP, "http/json": _OTLP_JSON, "grpc": "otlp_proto_grpc"}
 _PACKAGES = {
     _OTLP_HTTP: "c2cotel[otlp]",
+    _OTLP_JSON: "opentelemetry-exporter-otlp-json-http",
     "otlp_proto_grpc": "opentelemetry-exporter-otlp-proto-grpc",
     "zipkin": "opentelemetry-exporter-zipkin",
 }
@@ -57,13 +59,13 @@ def exporter_factory(otel: OtelSettings, name: str, signal: Signal, base: type[A
     if not issubclass(cls, base):
         raise SettingsError(f"{variable}: {wanted!r} is a pull exporter; expected a push exporter")
     factory: Callable[[], Any] = cls
-    if wanted != _OTLP_HTTP:
+    if wanted not in {_OTLP_HTTP, _OTLP_JSON}:
         return factory
 
     def make() -> Any:
         exporter = factory()
         _send_ourselves(exporter)
-        if signal != "traces":
+        if signal != "traces" or wanted != _OTLP_HTTP:
             return exporter
         from c2cotel.tracing.otlp_exporter import OtlpSpanExporter  # noqa: PLC0415  # its imports come with the extra
 

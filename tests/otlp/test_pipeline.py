@@ -301,7 +301,7 @@ def test_an_unsampled_trace_makes_no_spans_but_is_measured(
     ("variables", "message"),
     [
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "pip install 'opentelemetry-exporter-otlp-proto-grpc'"),
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "OTEL_EXPORTER_OTLP_PROTOCOL='http/json': expected one of"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/xml"}, "OTEL_EXPORTER_OTLP_PROTOCOL='http/xml': expected one of"),
         ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "x"}, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL='x': expected one of"),
         ({"OTEL_TRACES_EXPORTER": "zipkin"}, "pip install 'opentelemetry-exporter-zipkin'"),
         ({"OTEL_TRACES_EXPORTER": "zipkn"}, "the exporter 'zipkn' is not installed: expected one of the installed"),

@@ -1,9 +1,11 @@
-"""A collector that takes OTLP over HTTP as protobuf."""
+"""A collector that takes OTLP over HTTP, as protobuf and as JSON."""
 
 from __future__ import annotations
 
+import base64
 import gzip
 import http.client
+import json
 import socket
 import sys
 import threading
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
+from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -54,7 +57,7 @@ def plain(attributes: Iterable[KeyValue]) -> dict[str, Any]:
 
 
 class OtlpReceiver:
-    """A collector that takes OTLP over HTTP as protobuf.
+    """A collector that takes OTLP over HTTP, as protobuf and as JSON.
 
     Args:
         port: 0 for any free one.
@@ -64,12 +67,14 @@ class OtlpReceiver:
         status: what it answers; only what it answers with 200 counts as received.
         delay: seconds until it answers.
         requests: how many came, by path.
+        types: their content types.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.status = 200
         self.delay = 0.0
         self.requests: Counter[str] = Counter()
+        self.types: set[str] = set()
         self.port = port
         self._traces: list[ExportTraceServiceRequest] = []
         self._metrics: list[ExportMetricsServiceRequest] = []
@@ -150,21 +155,38 @@ class OtlpReceiver:
         """The names of all metrics that came."""
         return {cast("Metric", received.item).name for received in self.metrics}
 
-    def take(self, path: str, body: bytes) -> int:
+    def take(self, path: str, body: bytes, content_type: str) -> int:
         """One request; returns the status to answer."""
         self.requests[path] += 1
+        self.types.add(content_type)
         if self.delay:
             self._closing.wait(self.delay)
         if self.status == http.client.OK:
             if path == "/v1/traces":
-                self._traces.append(ExportTraceServiceRequest.FromString(body))
+                self._traces.append(_decoded(ExportTraceServiceRequest(), body, content_type))
             elif path == "/v1/logs":
-                self._logs.append(ExportLogsServiceRequest.FromString(body))
+                self._logs.append(_decoded(ExportLogsServiceRequest(), body, content_type))
             elif path == "/v1/metrics":
-                self._metrics.append(ExportMetricsServiceRequest.FromString(body))
+                self._metrics.append(_decoded(ExportMetricsServiceRequest(), body, content_type))
             else:
                 return 404
         return self.status
+
+
+def _decoded(message: Any, body: bytes, content_type: str) -> Any:
+    """A request; strict, so that a field that OTLP does not have is an error."""
+    if content_type == "application/json":
+        return ParseDict(json.loads(body, object_hook=_with_ids), message)
+    message.ParseFromString(body)
+    return message
+
+
+def _with_ids(fields: dict[str, Any]) -> dict[str, Any]:
+    """OTLP writes ids as hexadecimal digits, where protobuf's own JSON has Base64."""
+    for name in ("traceId", "spanId", "parentSpanId"):
+        if fields.get(name):
+            fields[name] = base64.b64encode(bytes.fromhex(fields[name])).decode()
+    return fields
 
 
 class _OtlpServer(ThreadingHTTPServer):
@@ -206,7 +228,7 @@ class _OtlpHandler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers["Content-Encoding"] == "gzip":
             body = gzip.decompress(body)
-        self.send_response(self.server.receiver.take(self.path, body))
+        self.send_response(self.server.receiver.take(self.path, body, self.headers["Content-Type"]))
         self.send_header("Content-Length", "0")
         self.end_headers()
 
