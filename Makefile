@@ -58,6 +58,7 @@ test: venv  ## run all tests (PYTEST_ARGS="-k name" for some)
 	    $(MAKE) --no-print-directory statsd || exit 1; \
 	else missing=" nodejs npm"; marks="not server and not browser"; fi; \
 	command -v promtool >/dev/null 2>&1 || { missing="$$missing prometheus"; marks="$${marks:+$$marks and }not prometheus"; }; \
+	[ -x /usr/sbin/netdata ] || { missing="$$missing netdata-core"; marks="$${marks:+$$marks and }not netdata"; }; \
 	[ -x /usr/sbin/collectd ] || { missing="$$missing collectd-core"; marks="$${marks:+$$marks and }not collectd"; }; \
 	command -v chromium >/dev/null 2>&1 || { missing="$$missing chromium"; marks="$${marks:+$$marks and }not browser"; }; \
 	if [ -n "$$missing" ] && [ -n "$$CI" ]; then \

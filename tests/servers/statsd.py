@@ -21,12 +21,16 @@ _STATSD = ROOT / ".cache/npm/node_modules/statsd"
 class StatsdServer(Process):
     """npm's statsd, the reference server; its socket has the system's default buffer.
 
+    Args:
+        directory: a test's own.
+        graphite: port of a Graphite that gets what is flushed.
+
     Attributes:
         address: for `STATSD_ADDRESS`.
         tcp_address: the same, over TCP.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, graphite: int | None = None) -> None:
         if not (_STATSD / "stats.js").is_file() or shutil.which("node") is None:
             pytest.fail("npm's statsd is not here. `make statsd` installs it; it needs node and npm.")
         self._flushes = directory / "flushes.jsonl"
@@ -47,7 +51,13 @@ class StatsdServer(Process):
                     "mgmt_port": self._management,
                     "flushInterval": 3_600_000,
                     "deleteIdleStats": True,
-                    "backends": [str(ROOT / "tests/servers/statsd_js/backend.js")],
+                    "backends": [
+                        str(ROOT / "tests/servers/statsd_js/backend.js"),
+                        *(["./backends/graphite"] if graphite else []),
+                    ],
+                    "graphiteHost": HOST,
+                    "graphitePort": graphite,
+                    "graphite": {"legacyNamespace": False},
                     "flushFile": str(self._flushes),
                 }
             )

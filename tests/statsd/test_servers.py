@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from opentelemetry.exporter.statsd import SampledHistogramDataPoint, StatsdMetricExporter, StatsdMetricReader
-from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.exporter.statsd import SampledHistogramDataPoint, StatsdMetricExporter
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -24,53 +21,16 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
-from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from tests.servers.collectd import Collectd
 from tests.servers.local import wait_until
 from tests.servers.statsd import StatsdServer
+from tests.statsd.everything import measure_everything
 
 _EXAMPLES = 300
 _VALUES = 20
-
-
-def _measure_everything(endpoint: str, flavor: str) -> None:
-    """One application with an instrument of each kind; two intervals, and the end."""
-    observed = [(10, -3, 1.5), (25, -7, -2.5), (25, -7, -2.5)]
-
-    def observe(which: int) -> Any:
-        values = (Observation(numbers[which], {"of": "all"}) for numbers in observed)
-        last = Observation(observed[-1][which], {"of": "all"})
-
-        def callback(_: CallbackOptions) -> Iterator[Observation]:
-            yield next(values, last)
-
-        return callback
-
-    views = [View(instrument_name="buckets", aggregation=ExplicitBucketHistogramAggregation([50]))]
-    reader = StatsdMetricReader(StatsdMetricExporter(endpoint, flavor=flavor, prefix="app"), interval=3600)
-    provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
-    meter = provider.get_meter("all")
-    meter.create_observable_counter("seen", [observe(0)])
-    meter.create_observable_up_down_counter("level", [observe(1)])
-    meter.create_observable_gauge("heat", [observe(2)])
-    counter, up_down = meter.create_counter("jobs"), meter.create_up_down_counter("queue")
-    gauge, seconds = meter.create_gauge("load"), meter.create_histogram("lat", unit="s")
-    size, buckets = meter.create_histogram("size", unit="By"), meter.create_histogram("buckets", unit="ms")
-    for interval in range(2):
-        counter.add(2 + interval)
-        up_down.add(-4)
-        gauge.set(0.25 - interval)
-        for number in range(100):
-            seconds.record(0.001 * (number + 1), {"of": "all"})
-            size.record(number)
-        for value in (10, 10, 10, 200):
-            buckets.record(value)
-        assert reader.force_flush()
-    counter.add(10)
-    provider.shutdown()
 
 
 @pytest.mark.server
@@ -79,7 +39,7 @@ def _measure_everything(endpoint: str, flavor: str) -> None:
 def test_the_reference_server_shows_the_right_numbers_for_every_kind(
     statsd_server: StatsdServer, flavor: str, transport: str
 ) -> None:
-    _measure_everything(statsd_server.tcp_address if transport == "tcp" else statsd_server.address, flavor)
+    measure_everything(statsd_server.tcp_address if transport == "tcp" else statsd_server.address, flavor)
     read = statsd_server.flush()
     # Etsy's server writes tags in Graphite's way.
     of = ".of.all" if flavor == "etsy" else ";of=all"
@@ -98,7 +58,7 @@ def test_the_reference_server_shows_the_right_numbers_for_every_kind(
 
 @pytest.mark.collectd
 def test_collectd_shows_the_right_numbers_for_every_kind(collectd: Collectd) -> None:
-    _measure_everything(collectd.address, "collectd")
+    measure_everything(collectd.address, "collectd")
     wait_until(lambda: collectd.values().get("gauge-app.queue", [0])[-1] == -8, f"gauges: {collectd.values()}")
     timers = {"app.lat.of.all": 200, "app.buckets": 8, "app.size": 200}
     for name, count in timers.items():  # it writes a file after the other
@@ -195,6 +155,6 @@ def test_the_reference_server_passes_over_the_empty_line_of_the_doctor(statsd_se
 @pytest.mark.collectd
 def test_collectd_passes_over_the_empty_line_of_the_doctor(collectd: Collectd) -> None:
     _send_no_line(collectd.address)
-    _measure_everything(collectd.address, "collectd")
+    measure_everything(collectd.address, "collectd")
     wait_until(lambda: collectd.values().get("gauge-app.queue"), "collectd writes what came after it")
     assert collectd.complaints() == []
