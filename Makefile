@@ -6,11 +6,13 @@ PYTHON ?= python3
 VERSIONS := 3.10 3.11 3.12 3.13
 STATSD_VERSION := 0.9.0
 AXE_VERSION := 4.14.1
+DDAPM_VERSION := 1.69.1
 PYTEST_ARGS ?=
 
 EXPORTER := ./exporters/opentelemetry-exporter-statsd
 PYPROJECTS := pyproject.toml views/pyproject.toml $(EXPORTER)/pyproject.toml
 STATSD := .cache/npm/node_modules/statsd/package.json
+DDAPM := .cache/ddapm/.installed
 # The tests that run on every Python version there is: those of them that need a server are left out.
 PORTABLE_TESTS = tests/unit tests/pyramid tests/otlp tests/statsd tests/views tests/broadcast tests/database tests/contract \
     $(EXPORTER)/tests
@@ -19,7 +21,7 @@ STRICT := mypy --no-error-summary
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-versions container bench agents lint format docs dist clean statsd
+.PHONY: help venv demo test test-versions container bench agents lint format docs dist clean statsd receivers
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +54,7 @@ demo: venv  ## see it work: an application, its metrics, a log line and a trace 
 	@.venv/bin/c2cotel demo
 
 # What is missing leaves out the tests that need it: that is said loudly, and is an error in CI.
-test: venv  ## run all tests (PYTEST_ARGS="-k name" for some)
+test: venv receivers  ## run all tests (PYTEST_ARGS="-k name" for some)
 	@missing=; marks=; \
 	if command -v npm >/dev/null 2>&1 && command -v node >/dev/null 2>&1; then \
 	    $(MAKE) --no-print-directory statsd || exit 1; \
@@ -77,6 +79,15 @@ $(STATSD): Makefile
 	@rm -rf .cache/npm && mkdir -p .cache/npm
 	@npm install --silent --no-save --package-lock=false --ignore-scripts --omit=optional --no-audit --no-fund \
 	    --prefix .cache/npm statsd@$(STATSD_VERSION) axe-core@$(AXE_VERSION)
+	@touch $@
+
+# Of its own, as it wants other versions of what c2cotel needs.
+receivers: $(DDAPM)  ## install Datadog's test agent, a receiver of the tests, into .cache
+
+$(DDAPM): Makefile tests/servers/ddapm-constraints.txt
+	@$(PYTHON) -m venv --clear .cache/ddapm
+	@.cache/ddapm/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --constraint tests/servers/ddapm-constraints.txt ddapm-test-agent==$(DDAPM_VERSION)
 	@touch $@
 
 test-versions: venv  ## run the tests that need no server on every other Python version found here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from c2cotel import stats
 from tests.apps.application import Application, view
 from tests.servers.local import wait_until
 from tests.servers.otlp import OtlpReceiver, Received, plain
-from tests.servers.receivers import Rotel
+from tests.servers.receivers import DatadogTestAgent, Rotel
 
 pytestmark = pytest.mark.server
 HARD = ("ünïcode ☂ \U0001f600", "https://example.org/a?b=c&d=é", "tab\tnewline\n", "x" * 3000, "", "0", " ")
@@ -101,3 +102,21 @@ def test_a_burst_arrives_whole(rotel: Rotel, otlp: OtlpReceiver) -> None:
     wait_until(lambda: sum(otlp.span_names().values()) >= 1000, "1,000 spans", 20)
     assert otlp.span_names() == {"GET /hello": 1000}
     assert len({each.item.span_id for each in otlp.spans}) == 1000
+
+
+def test_datadog_takes_all_three_signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(DatadogTestAgent(tmp_path)) as agent:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", agent.url)
+        monkeypatch.setenv("OTEL_LOGS_EXPORTER", "otlp")
+        app = Application(configure=view(hard))
+        app.http.get("/hello?q=1", status=500)
+        app.finish()
+        spans = {each["name"]: each for each in agent.items("traces", "resource_spans", "scope_spans", "spans")}
+        metrics = {each["name"] for each in agent.items("metrics", "resource_metrics", "scope_metrics", "metrics")}
+        lines = [each["body"] for each in agent.items("logs", "resource_logs", "scope_logs", "log_records")]
+    texts = {pair["key"]: pair["value"].get("string_value", "") for pair in spans["GET /hello"]["attributes"]}
+    assert [texts[f"text{n}"] for n in range(len(HARD))] == list(HARD)
+    assert spans["part.one"]["parent_span_id"] == spans["GET /hello"]["span_id"]
+    assert {"http.server.request.duration", "part.one", "level", "count"} <= metrics
+    expected = {f"line {n} {text}" for n, text in enumerate(HARD)}
+    assert expected <= {line.get("string_value") for line in lines}
