@@ -134,6 +134,7 @@ def test_each_worker_has_its_identity_and_sends_each_span_once(
         preload=preload,
         env={"OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url, "OTEL_METRIC_EXPORT_INTERVAL": "200"},
     )
+    wait_until(lambda: len(otlp.instances) >= 2, "both workers have begun to send")
     load = Load(lambda number: f"{server.url}/n/{number}", range(200)).start().join()
     time.sleep(0.5)
     server.terminate()

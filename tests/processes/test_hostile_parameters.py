@@ -25,7 +25,7 @@ _ERROR = "c2c_debug_error"
 # They walk through all objects of the process; the rest of their answers, and all their errors, are quick.
 _SLOW = {"c2c_debug_memory", "c2c_debug_memory_maps", "c2c_debug_memory_diff", "c2c_debug_memory_diff_deprecated"}
 _OF_A_REQUEST = {"c2c_request", "c2c_request_json"}
-_RARELY = 150
+_RARELY = 60
 
 
 def _configure(config: Configurator) -> None:

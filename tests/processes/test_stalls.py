@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import socket
 import threading
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyramid.request import Request
 
 from c2cotel.host.store import Store
+from tests.apps.application import Application, view
 from tests.servers.client import Load, get
 from tests.servers.gunicorn import Gunicorn
 from tests.servers.local import wait_until
@@ -118,6 +121,25 @@ def test_a_held_interpreter_is_told_by_another_process(start: Start, tmp_path: P
     assert "GET /regex" in line["msg"]
     assert "in _regex" in line["full_message"]
     assert line["pid" if "pid" in line else "process"] != line["stalled_process"]
+
+
+def test_the_first_request_of_a_process_may_hold_its_interpreter(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("C2C_FLIGHT_RECORDER", "1")
+    monkeypatch.setenv("C2C_STALL_TIMEOUT", "100ms")
+
+    def hold(_: Request) -> Any:
+        return {"match": bool(re.match(r"(a+)+$", "a" * 25 + "b"))}
+
+    app = Application(configure=view(hold, renderer="json"))
+    app.http.get("/hello")
+
+    def told() -> list[str]:
+        return [str(record.stack_info) for record in caplog.records if "stood still" in record.getMessage()]
+
+    wait_until(told, "the stacks that were written meanwhile")
+    assert "in hold" in "".join(told())
 
 
 def test_a_killed_worker_is_told_once_with_its_requests(start: Start, tmp_path: Path) -> None:

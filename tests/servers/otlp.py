@@ -127,6 +127,11 @@ class OtlpReceiver:
         named = ((cast("Metric", each.item).name, cast("Metric", each.item)) for each in self._all_metrics())
         return {name: metric for name, metric in named if name in SATURATION}
 
+    @property
+    def instances(self) -> set[str]:
+        """The processes that have sent metrics."""
+        return {each.instance for each in self._all_metrics()}
+
     def _all_metrics(self) -> list[Received]:
         return [
             Received(plain(block.resource.attributes), scope.scope.name, metric)

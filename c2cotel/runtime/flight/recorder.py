@@ -118,6 +118,8 @@ class FlightRecorder:
     def open(self) -> bool:
         """Open the store and the running requests, once a process; returns whether they can be had."""
         usable = self._files.open()
+        if usable:
+            self._watcher.begin()
         self._is_on = usable or self.logs is not None
         return usable
 

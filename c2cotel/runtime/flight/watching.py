@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
@@ -28,7 +29,7 @@ _WORTH_NOTING = 0.4
 
 
 class Watcher:
-    """Looks after the requests of this process and after its siblings; used by one thread.
+    """Looks after the requests of this process and after its siblings; used by one thread, but for `begin`.
 
     Args:
         folder: Has the running requests of all processes; None while it is not there.
@@ -70,8 +71,15 @@ class Watcher:
         """Begin anew, as in a forked child."""
         if self._switch is not None:
             self._switch.forget()
+        self._arming = threading.Lock()
         self._last = monotonic()
         self._next_deaths = 0.0
+
+    def begin(self) -> None:
+        """Watch over this process before its first look: its first request may hold the interpreter."""
+        with self._guard:
+            if (folder := self._folder()) is not None:
+                self._arm(folder)
 
     def look(self, entries: list[Entry], running: Running | None) -> float:
         """Look at everything once; returns the seconds until the next look.
@@ -98,6 +106,13 @@ class Watcher:
         if self._switch is not None:
             self._switch.close()
 
+    def _arm(self, folder: Path) -> None:
+        if self._timeout:
+            with self._arming:
+                if self._switch is None:
+                    self._switch = DeadMansSwitch(folder, self._timeout)
+                self._switch.arm()
+
     def _note(self, entries: list[Entry], running: Running, now: float) -> None:
         for entry in entries:
             if now - entry.begun >= _WORTH_NOTING:
@@ -108,10 +123,7 @@ class Watcher:
         folder = self._folder()
         if folder is None:
             return
-        if self._timeout:
-            if self._switch is None:
-                self._switch = DeadMansSwitch(folder, self._timeout)
-            self._switch.arm()
+        self._arm(folder)
         if now >= self._next_deaths:
             self._next_deaths = now + _BETWEEN_DEATHS
             if self._deaths is None:
