@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import sysconfig
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 _INSTALLED = ("site-packages", "dist-packages")
+_OURS = ("c2cotel.", "c2cotel_views.")
+_DEMO = "c2cotel.demo.application"
+"""An application all the same."""
+
 _MOST_FILES = 10_000
 _MOST_FRAMES = 300
 
@@ -42,7 +45,7 @@ class CallSites:
         self._packages = packages
         self._answers: dict[str, bool] = {}
         paths = sysconfig.get_paths()
-        self._others = tuple({paths["stdlib"], paths["platstdlib"], str(Path(__file__).parents[1])})
+        self._others = ("<", paths["stdlib"], paths["platstdlib"])
 
     def current(self) -> CallSite | None:
         """The innermost line of the application in the current stack; None if there is none."""
@@ -62,7 +65,9 @@ class CallSites:
         file = frame.f_code.co_filename
         answer = self._answers.get(file)
         if answer is None:
-            answer = not (file.startswith(("<", *self._others)) or any(part in file for part in _INSTALLED))
+            module = str(frame.f_globals.get("__name__", ""))
+            is_ours = f"{module}.".startswith(_OURS) and module != _DEMO
+            answer = not (is_ours or file.startswith(self._others) or any(part in file for part in _INSTALLED))
             if len(self._answers) < _MOST_FILES:
                 self._answers[file] = answer
         return answer
