@@ -124,9 +124,8 @@ def count_slowly(request: Request) -> dict[str, int]:
         _logger.info("Counting %d names for request %s", len(names), request.c2c_request_id)
         counts: dict[str, int] = {}
         for number, name in enumerate(names):
-            with stats.timer_context(["almanac", "count"]):
-                counts[name] = connection.scalar(_COUNT_NAME, {"name": name}) or 0
-                time.sleep(0.15 if number == 0 else 0.02)
+            counts[name] = connection.scalar(_COUNT_NAME, {"name": name}) or 0
+            time.sleep(0.15 if number == 0 else 0.02)
     stats.annotate(names=len(counts))
     return counts
 
@@ -154,8 +153,7 @@ def _guest_book() -> Engine:
     engine = create_engine(f"sqlite:///{os.environ[DATABASE]}", connect_args={"timeout": 10})
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, name TEXT NOT NULL)"))
-        for number, name in enumerate(_FIRST, 1):
-            connection.execute(_ADD_FIRST, {"id": number, "name": name})
+        connection.execute(_ADD_FIRST, [{"id": number, "name": name} for number, name in enumerate(_FIRST, 1)])
     return engine
 
 

@@ -24,7 +24,7 @@ _START_UP = 30.0
 # Statsd lines are printed for this long, or for this share of a short run, before the log line and the spans are.
 _LIVE = 3.0
 _LIVE_SHARE = 0.6
-_LIVE_LINES = 30
+_LIVE_LINES = 40
 # Whatever has not arrived by now is told; a run without an end goes on.
 _LATE = 10.0
 _BETWEEN_SUMMARIES = 5.0

@@ -48,7 +48,8 @@ class Screen:
         """What the lines below it are."""
         self._title("statsd lines, as they arrive")
         self._say(
-            "One line for each measurement: requests (route), rendering (render), the application's own (guest_book)."
+            "One line for each measurement: requests (route), rendering (render), SQL (sql), "
+            "the application's own (guest_book)."
         )
 
     def line(self, line: Line) -> None:

@@ -192,7 +192,7 @@ def _certificates(transport: Any) -> tuple[bool | str, Any] | None:
     if session is not None:
         is_plain = type(session).__module__ == "requests.sessions" and session.auth is None
         return (session.verify, session.cert) if is_plain else None
-    pool = getattr(transport, "_pool", None)  # of those of JSON
+    pool: Any = getattr(transport, "_pool", None)  # of those of JSON
     if type(pool).__module__ != "urllib3.poolmanager":
         return None
     options = pool.connection_pool_kw
