@@ -108,6 +108,12 @@ def test_each_select_is_explained_once_in_every_worker(
     assert "FROM hello\nWHERE id < %(n)s" in text, "the statement is formatted"
     assert "parameters: {'n': 7}" in text
     assert "Execution Time:" in text, "it was analyzed"
+    page = get(f"{server.url}/c2c/sql?secret=secret")
+    assert page is not None
+    shown = page.body.decode().partition('id="latest-plans"')[2]
+    assert shown.count("<details>") == len(found), "those of all workers"
+    assert "FROM hello\nWHERE id &lt; %(n)s" in shown
+    assert "Execution Time:" in shown
     everywhere("SELECT nothing FROM nowhere")
     assert len(plans(server)) == len(found), "a statement that fails has no plan"
     everywhere("SELECT 1/(count(*) - 1) FROM pg_stat_activity WHERE state = 'idle in transaction'")

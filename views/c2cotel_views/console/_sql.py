@@ -15,6 +15,7 @@ from c2cotel_views._tables import Column, table
 from c2cotel_views._view import SERVED
 from c2cotel_views.console._figures import milliseconds
 from c2cotel_views.console._switch import WINDOW, statements_of
+from c2cotel_views.sql_profiler import latest_plans
 
 ROUTE = "c2c_sql"
 _PROFILER = "c2c_sql_profiler"
@@ -35,6 +36,7 @@ def page(request: Request) -> Response:
     """The statements."""
     executed, silent = statements_of(request)
     texts = Texts()
+    has_profiler = _serves(request, _PROFILER)
     whole = sum(each.durations.total for each in executed.values()) or 1.0
     rows = [_row(query, each, whole, texts) for query, each in executed.items()]
     return framed(
@@ -47,7 +49,11 @@ def page(request: Request) -> Response:
         table=table(request, rows, _COLUMNS, lambda each: f"{each['query']} {' '.join(each['routes'])}", "total"),
         silent=silent,
         requests_url=request.route_path(LIST),
-        profiler_url=request.route_path(_PROFILER) if _serves(request, _PROFILER) else None,
+        profiler_url=request.route_path(_PROFILER) if has_profiler else None,
+        plans=[
+            {"at": each["at"], "statement": texts.cut(each["statement"]), "plan": texts.cut(each["plan"], 8000)}
+            for each in (latest_plans() if has_profiler else ())
+        ],
     )
 
 
