@@ -1,4 +1,4 @@
-"""Makes console.png, record.png and profiler.png from the demo: ``.venv/bin/python docs/images/make_console_pictures.py``.
+"""Makes the pictures of the console from the demo: ``.venv/bin/python docs/images/make_console_pictures.py``.
 
 Needs Chromium at /usr/bin/chromium, and four minutes for a history that is worth a picture.
 """
