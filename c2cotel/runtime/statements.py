@@ -82,24 +82,24 @@ class Statements:
         """
         if self._slow and seconds >= self._slow:
             self._tell_slow(seconds, statement)
-        limit = self._limit
         stack = manager.stack
-        if not self.counts or not stack or series.overflow:
+        if not self.counts or not stack:
             return
-        scope: Scope | None = getattr(stack[-1]["request"], "environ", {}).get(SCOPE)
-        if scope is None:
+        try:
+            scope: Scope = stack[-1]["request"].environ[SCOPE]
+        except (AttributeError, KeyError):  # no request, or one of a test
             return
         statements = scope.statements
         if statements is None:
             statements = scope.statements = {}
         repeated = statements.get(series)
         if repeated is None:
-            if len(statements) >= _MOST_STATEMENTS:
+            if series.overflow or len(statements) >= _MOST_STATEMENTS:
                 return
             repeated = statements[series] = Repeated()
-        repeated.n += 1
+        n = repeated.n = repeated.n + 1
         repeated.seconds += seconds
-        if repeated.n == limit:
+        if n == self._limit:
             self._look_at(repeated, cursor, statement)
 
     def finish(self, environ: dict[str, Any], scope: Scope, span: trace.Span | None) -> None:

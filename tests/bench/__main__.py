@@ -202,6 +202,21 @@ def logs(env: dict[str, str]) -> None:
     _ratio("JsonFormatter / plain, inside a request", median["inside c2cotel"] / median["inside plain"], 1.0)
 
 
+def closer(env: dict[str, str]) -> None:
+    """Nanoseconds of a buffered log record and of a counted statement, their share of a request taken off."""
+    median = _nanoseconds("tests.bench.closer", REQUESTS * 5, env)
+    cost = {name: nanoseconds - median["nothing"] for name, nanoseconds in median.items()}
+    print("\nCPU ns an operation, inside of a request")
+    for name, label in (
+        ("buffered", "a log record that waits (C2C_LOG_BUFFER)"),
+        ("emitted", "a log record that is emitted as JSON"),
+        ("counted", "counting a statement (C2C_SQL_REPEATS)"),
+    ):
+        print(f"{label:46}{cost[name]:8.0f}")
+    _ratio("buffered / emitted", cost["buffered"] / cost["emitted"], 1.0)
+    _ratio("µs of counting a statement", cost["counted"] / 1000, 0.3)
+
+
 def memory(env: dict[str, str]) -> None:
     """What a million requests leave behind."""
     worker = Worker("tests.bench.hello", "c2cotel statsd", env=env)
@@ -248,6 +263,7 @@ def main() -> None:
         "spans": spans,
         "lines": lines,
         "logs": logs,
+        "closer": closer,
         "memory": memory,
     }
     for name in sys.argv[1:] or parts:
