@@ -217,6 +217,15 @@ def closer(env: dict[str, str]) -> None:
     _ratio("µs of counting a statement", cost["counted"] / 1000, 0.3)
 
 
+def scrape(_: dict[str, str]) -> None:
+    """Milliseconds of a scrape by Prometheus."""
+    from tests.bench.scrape import SERIES, WORKERS, median_milliseconds  # pytest comes with it
+
+    milliseconds, lines = median_milliseconds()
+    print(f"\nA scrape of {WORKERS} processes with {SERIES} series, {lines} lines: {milliseconds:.1f} ms")
+    _ratio("ms of a scrape", milliseconds, 100)
+
+
 def memory(env: dict[str, str]) -> None:
     """What a million requests leave behind."""
     worker = Worker("tests.bench.hello", "c2cotel statsd", env=env)
@@ -264,6 +273,7 @@ def main() -> None:
         "lines": lines,
         "logs": logs,
         "closer": closer,
+        "scrape": scrape,
         "memory": memory,
     }
     for name in sys.argv[1:] or parts:
