@@ -194,7 +194,12 @@ def test_a_collector_that_knows_no_such_path_is_found(otlp: OtlpReceiver) -> Non
 
 class _Refuses(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        self.send_error(401)
+        if "moved" not in self.path:
+            self.send_error(401)
+            return
+        self.send_response(302)
+        self.send_header("Location", "https://elsewhere.example/login?token=hunter2")
+        self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class names it so
         """Stay quiet."""
@@ -212,6 +217,13 @@ def refusing() -> Iterator[str]:
 def test_a_collector_that_wants_a_key_is_found(refusing: str) -> None:
     (problem,) = found({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{refusing}/v1/traces"})
     assert problem.startswith("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 401 from ")
+
+
+def test_a_collector_that_redirects_is_found(refusing: str) -> None:
+    (problem,) = found({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{refusing}/moved"})
+    assert problem.startswith("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 302 from ")
+    assert "it redirects to https://elsewhere.example/login" in problem
+    assert "hunter2" not in problem
 
 
 def test_the_library_of_2018_beside_ours_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
