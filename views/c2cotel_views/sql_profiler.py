@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from pyramid.request import Request
 
 from c2cotel import broadcast, redaction
 from c2cotel.plugin import Telemetry, process_state, verbose_request
+from c2cotel_views import _plans
 from c2cotel_views._parameters import flag
 
 if TYPE_CHECKING:
@@ -31,23 +30,12 @@ _logger = logging.getLogger("c2cotel.sql_profiler")
 _CHANNEL = "c2c_sql_profiler"
 _TIMEOUTS = "SET LOCAL statement_timeout = 10000; SET LOCAL lock_timeout = 1000"
 _MOST_STATEMENTS = 10_000
-_PLANS = "c2c_sql_plans"
-_PATIENCE = 2.0
 _MOST_PLANS = 50
 """Plans of one request."""
 
-_LATEST = 20
-_LONGEST = 8000
-"""Characters of each text of a plan that is kept for the page."""
-
 
 class Profiler:
-    """The profiler of this process.
-
-    Attributes:
-        enabled: whether it is on.
-        plans: the latest ones, each with `at`, seconds since the epoch, `statement` and `plan`.
-    """
+    """The profiler of this process."""
 
     def __init__(self) -> None:
         self._listening = False
@@ -56,7 +44,6 @@ class Profiler:
     def reset(self) -> None:
         """Off, with no statement seen."""
         self.enabled = False
-        self.plans: deque[dict[str, Any]] = deque(maxlen=_LATEST)
         self._seen: set[Any] = set()
 
     def switch(self, enable: bool) -> dict[str, Any]:
@@ -122,7 +109,7 @@ class Profiler:
             pool.dispose()
         pretty, values, plan = map(redaction.anywhere, (_pretty(statement), repr(parameters), plan))
         _logger.info("statement:\n%s\nparameters: %s\nplan:\n%s", pretty, values, plan)
-        self.plans.append({"at": time.time(), "statement": pretty[:_LONGEST], "plan": plan[:_LONGEST]})
+        _plans.keep(pretty, plan)
         span = trace.get_current_span()
         if span.is_recording():
             attributes = {"db.query.text": pretty, "c2c.sql_profiler.parameters": values}
@@ -160,28 +147,7 @@ def _switch(enable: bool) -> dict[str, Any]:
     return process_state(Profiler).switch(enable)
 
 
-def _plans() -> dict[str, Any]:
-    return {"plans": list(process_state(Profiler).plans)}
-
-
-CHANNELS: dict[str, Callable[..., Any]] = {_CHANNEL: _switch, _PLANS: _plans}
-
-
-def latest_plans() -> list[dict[str, Any]]:
-    """The latest plans of all processes, the newest first, at most 20."""
-    answers = [each for each in broadcast.ask(_PLANS, timeout=_PATIENCE).answers if isinstance(each, dict)]
-    plans = [plan for each in answers or [_plans()] for plan in each.get("plans", ()) if _is_plan(plan)]
-    return sorted(plans, key=lambda plan: -plan["at"])[:_LATEST]
-
-
-def _is_plan(plan: Any) -> bool:
-    """Whether it has the form of ours: over Redis anybody may send one."""
-    return (
-        isinstance(plan, dict)
-        and isinstance(plan.get("at"), (int, float))
-        and isinstance(plan.get("statement"), str)
-        and isinstance(plan.get("plan"), str)
-    )
+CHANNELS: dict[str, Callable[..., Any]] = {_CHANNEL: _switch, **_plans.CHANNELS}
 
 
 def install(_: Telemetry) -> Callable[[], None]:

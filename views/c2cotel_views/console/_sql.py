@@ -8,6 +8,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from c2cotel.plugin import request_history
+from c2cotel_views import _plans
 from c2cotel_views._formats import Texts, ms
 from c2cotel_views._frame import framed
 from c2cotel_views._request_rows import LIST
@@ -15,7 +16,6 @@ from c2cotel_views._tables import Column, table
 from c2cotel_views._view import SERVED
 from c2cotel_views.console._figures import milliseconds
 from c2cotel_views.console._switch import WINDOW, statements_of
-from c2cotel_views.sql_profiler import latest_plans
 
 ROUTE = "c2c_sql"
 _PROFILER = "c2c_sql_profiler"
@@ -52,7 +52,7 @@ def page(request: Request) -> Response:
         profiler_url=request.route_path(_PROFILER) if has_profiler else None,
         plans=[
             {"at": each["at"], "statement": texts.cut(each["statement"]), "plan": texts.cut(each["plan"], 8000)}
-            for each in (latest_plans() if has_profiler else ())
+            for each in (_plans.latest() if has_profiler else ())
         ],
     )
 
