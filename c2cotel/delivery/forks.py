@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import weakref
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from c2cotel import state
 
@@ -24,6 +24,14 @@ class ForkAware(Protocol):
 
     def after_fork(self) -> None:
         """Called in the child: renew locks and threads, forget what is the parent's to send."""
+
+
+@runtime_checkable
+class ForksInOrder(Protocol):
+    """What also must know when its process has forked."""
+
+    def after_fork_in_parent(self) -> None:
+        """Called in the parent, after; only if `before_fork` was called."""
 
 
 class Forks:
@@ -67,6 +75,9 @@ class Forks:
 
     def _after_in_parent(self) -> None:
         if self._forking == threading.get_ident():
+            for aware in list(self._watched):
+                if isinstance(aware, ForksInOrder):
+                    _guarded(aware, "after_fork_in_parent")
             self._forking = None
             self.held_off.release()
 
@@ -77,7 +88,7 @@ class Forks:
             _guarded(aware, "after_fork")
 
 
-def _guarded(aware: ForkAware, step: str) -> None:
+def _guarded(aware: object, step: str) -> None:
     """Call one object; whatever it raises, the others are called and the application's fork goes on."""
     try:
         getattr(aware, step)()

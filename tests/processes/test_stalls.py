@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import multiprocessing
 import os
 import re
 import signal
@@ -10,10 +11,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyramid.config import Configurator
 from pyramid.request import Request
 
 from c2cotel.host.store import Store
@@ -140,6 +143,53 @@ def test_the_first_request_of_a_process_may_hold_its_interpreter(
 
     wait_until(told, "the stacks that were written meanwhile")
     assert "in hold" in "".join(told())
+
+
+def test_children_of_a_process_that_is_watched_work_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2C_FLIGHT_RECORDER", "1")
+    monkeypatch.setenv("C2C_STALL_TIMEOUT", "30s")
+
+    def by_fork(_: Request) -> Any:
+        child = os.fork()
+        if not child:
+            code = 1
+            with suppress(BaseException):
+                app.http.get("/ask")
+                time.sleep(1.2)  # two looks
+                code = 0 if app.telemetry.flush(5) else 2
+            os._exit(code)
+        return {"code": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}
+
+    def by_multiprocessing(_: Request) -> Any:
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(0.1,))
+        child.start()
+        child.join(20)
+        code = child.exitcode
+        child.kill()
+        return {"code": code}
+
+    def configure(config: Configurator) -> None:
+        for function in (by_fork, by_multiprocessing, ask):
+            config.add_route(function.__name__, f"/{function.__name__}")
+            config.add_view(function, route_name=function.__name__, renderer="json")
+
+    def ask(_: Request) -> Any:
+        return {}
+
+    app = Application(configure=configure)
+    app.http.get("/ask")
+    for _ in range(3):
+        assert app.http.get("/by_multiprocessing").json == {"code": 0}
+        assert app.http.get("/by_fork").json == {"code": 0}
+
+
+def test_workers_of_a_preloaded_application_that_has_answered_work(start: Start) -> None:
+    server = start(workers=2, preload=True, env={"C2C_STALL_TIMEOUT": "30s"})
+    for _ in range(2):
+        os.kill(min(server.children()), signal.SIGKILL)
+        wait_until(lambda: len(server.children()) == 2, "another worker")
+        load = Load(lambda n: f"{server.url}/hello?n={n}", range(40)).start().join()
+        assert len(load.answers) == 40
 
 
 def test_a_killed_worker_is_told_once_with_its_requests(start: Start, tmp_path: Path) -> None:

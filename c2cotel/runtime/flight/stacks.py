@@ -76,7 +76,8 @@ class _Switches:
 
     Attributes:
         original: The function itself, while ours stands in its place.
-        is_taken: Whether the application has called it.
+        is_taken: Whether the application has called it, or nobody may call it any more.
+        is_armed: Whether it waits for us.
     """
 
     def __init__(self) -> None:
@@ -89,6 +90,13 @@ class _Switches:
             faulthandler.dump_traceback_later = self.original
         self.original = None
         self.is_taken = False
+        self.is_armed = False
+
+    def cancel(self) -> None:
+        """Wait no more."""
+        if self.is_armed and not self.is_taken:
+            faulthandler.cancel_dump_traceback_later()
+        self.is_armed = False
 
 
 class DeadMansSwitch:
@@ -120,17 +128,25 @@ class DeadMansSwitch:
         if self._file is None:
             self._open()
         if switches.original is not None and self.path is not None and not self.path.stat().st_size:
+            switches.is_armed = True
             switches.original(self._seconds, file=self._file)
+
+    def disarm(self) -> None:
+        """Wait no more until `arm`: before a fork."""
+        self._switches.cancel()
 
     def forget(self) -> None:
         """In a forked child: the file is the parent's, and so is the switch."""
+        if self._switches.is_armed:
+            # `disarm` was not called. What waits is a thread of C that the child does not have, and `faulthandler`
+            # would wait for its end for ever, with the interpreter's lock: here nobody calls it any more.
+            self._switches.is_taken = True
         self._file = None
         self.path = None
 
     def close(self) -> None:
         """Wait no more, and remove the file."""
-        if self._switches.original is not None and not self._switches.is_taken:
-            faulthandler.cancel_dump_traceback_later()
+        self._switches.cancel()
         path = self.path
         self._close()
         if path is not None:
@@ -140,8 +156,7 @@ class DeadMansSwitch:
     def _close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            if not self._switches.is_taken:
-                faulthandler.cancel_dump_traceback_later()
+            self._switches.cancel()
             file.close()
         self.path = None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from c2cotel.config.parsers import Slow
+from c2cotel.delivery.forks import forks
 from c2cotel.delivery.guard import Guard
 from c2cotel.host.records import Record
 from c2cotel.host.running import Running
@@ -65,6 +66,7 @@ class Watcher:
         self._shortest = min(LOOK, max(SAMPLING, slow.seconds / 4)) if samples else LOOK
         self._switch: DeadMansSwitch | None = None
         self._deaths: Deaths | None = None
+        self._closed = False
         self.reset()
 
     def reset(self) -> None:
@@ -103,14 +105,33 @@ class Watcher:
 
     def close(self) -> None:
         """End the dead man's switch."""
+        forks.ignore(self)
+        with self._arming:
+            self._closed = True
+            if self._switch is not None:
+                self._switch.close()
+
+    def after_fork(self) -> None:
+        """Nothing: whoever owns this resets it in the child."""
+
+    def before_fork(self) -> None:
+        """Take the dead man's switch away, and let nobody set it, until `after_fork_in_parent`."""
+        self._arming.acquire()
         if self._switch is not None:
-            self._switch.close()
+            self._switch.disarm()
+
+    def after_fork_in_parent(self) -> None:
+        """The next look sets the switch again."""
+        self._arming.release()
 
     def _arm(self, folder: Path) -> None:
         if self._timeout:
             with self._arming:
+                if self._closed:
+                    return
                 if self._switch is None:
                     self._switch = DeadMansSwitch(folder, self._timeout)
+                    forks.watch(self)
                 self._switch.arm()
 
     def _note(self, entries: list[Entry], running: Running, now: float) -> None:
