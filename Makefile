@@ -1,6 +1,6 @@
 # Everything that is done with this repository: `make` alone lists it.
 # Needs Python 3.10 or newer and make; `make test` also curl, node and npm, for the reference statsd server,
-# collectd, and Chromium, for the pages.
+# collectd, netdata, Prometheus, and Chromium, for the pages.
 
 PYTHON ?= python3
 VERSIONS := 3.10 3.11 3.12 3.13
@@ -81,7 +81,7 @@ $(STATSD): Makefile
 	    --prefix .cache/npm statsd@$(STATSD_VERSION) axe-core@$(AXE_VERSION)
 	@touch $@
 
-# Of its own, as it wants other versions of what c2cotel needs.
+# In an environment of its own: it needs other versions of packages that c2cotel needs, too.
 receivers: $(DDAPM)  ## install Datadog's test agent, a receiver of the tests, into .cache
 
 $(DDAPM): Makefile tests/servers/ddapm-constraints.txt

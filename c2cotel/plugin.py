@@ -18,6 +18,7 @@ from c2cotel.config.settings import (
     start_level,
 )
 from c2cotel.delivery.forks import ForkAware, forks
+from c2cotel.delivery.guard import Guard
 from c2cotel.delivery.once import Once
 from c2cotel.errors import SettingsError
 from c2cotel.host.records import KEPT
@@ -39,6 +40,7 @@ __all__ = [
     "ApplicationSettings",
     "FlightRecorderSettings",
     "ForkAware",
+    "Guard",
     "MetricFamily",
     "Observation",
     "Once",

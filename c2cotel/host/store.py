@@ -151,9 +151,10 @@ class Store:
         return self._unpacked(rows)
 
     def newest(self, limit: int) -> list[Record]:
-        """The newest records."""
+        """The newest records; those that are kept for being recent alone come last."""
         rows = self._rows(
-            "SELECT data FROM requests JOIN bodies USING (key) ORDER BY at DESC, requests.key DESC LIMIT ?", (limit,)
+            "SELECT data FROM requests JOIN bodies USING (key) ORDER BY recent, at DESC, requests.key DESC LIMIT ?",
+            (limit,),
         )
         return self._unpacked(rows)
 

@@ -177,8 +177,10 @@ def exporting(resource: Callable[[], Resource]) -> Callable[[LogRecordExporter, 
 
 
 def _is_encodable(record: ReadableLogRecord) -> bool:
-    from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs  # noqa: PLC0415  # an extra
-
+    try:
+        from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs  # noqa: PLC0415  # an extra
+    except ImportError:  # another encoding is in use
+        return True
     try:
         encode_logs([record]).SerializeToString()
     except Exception:  # noqa: BLE001  # whatever it is, this record cannot be sent

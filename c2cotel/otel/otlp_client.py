@@ -61,6 +61,7 @@ class OtlpClient:
 
     Attributes:
         may_try_again: Whether the last failure may pass by itself, so that its batch is worth keeping.
+        asked: Number of batches that it was given.
     """
 
     def __init__(
@@ -82,9 +83,11 @@ class OtlpClient:
         self._rejections: set[str] = set()
         self._ended = False
         self.may_try_again = False
+        self.asked = 0
 
     def export(self, data: bytes) -> ExportResult:
         """Send a batch, once; the outcome says whether the collector took it."""
+        self.asked += 1
         self.may_try_again = True
         if self._clock() < self._not_before:
             return self._failed(None, "the collector asked to wait", None)
@@ -96,6 +99,7 @@ class OtlpClient:
             if self._ended:  # while it was sending
                 self._sender.close()
         if 200 <= answer.status < 300:  # noqa: PLR2004  # taken
+            self.may_try_again = False
             self._look_at_rejections(answer.body)
             return ExportResult(True, answer.status, answer.reason, None)
         self.may_try_again = answer.status in _RETRYABLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Literal
@@ -13,6 +14,9 @@ from c2cotel.delivery.http import HttpSender
 from c2cotel.errors import SettingsError
 from c2cotel.otel.otlp_client import OtlpClient
 from c2cotel.otel.sdk_private import otlp_client, otlp_connection, use_otlp_client
+from c2cotel.tracing.sparing import SparingSpanExporter
+
+_logger = logging.getLogger(__name__)
 
 Signal = Literal["traces", "metrics", "logs"]
 
@@ -65,8 +69,10 @@ def exporter_factory(otel: OtelSettings, name: str, signal: Signal, base: type[A
     def make() -> Any:
         exporter = factory()
         _send_ourselves(exporter)
-        if signal != "traces" or wanted != _OTLP_HTTP:
+        if signal != "traces":
             return exporter
+        if wanted == _OTLP_JSON:
+            return SparingSpanExporter(exporter)
         from c2cotel.tracing.otlp_exporter import OtlpSpanExporter  # noqa: PLC0415  # its imports come with the extra
 
         return OtlpSpanExporter(exporter)
@@ -77,7 +83,11 @@ def exporter_factory(otel: OtelSettings, name: str, signal: Signal, base: type[A
 def keeps_failed(exporter: Any) -> bool:
     """Whether what an exporter has just failed to send is worth another try."""
     client = otlp_client(exporter)
-    return isinstance(client, OtlpClient) and client.may_try_again
+    if not isinstance(client, OtlpClient):
+        return False
+    # Of this failure alone: one before the client is asked, as of the encoder, tells nothing here.
+    again, client.may_try_again = client.may_try_again, False
+    return again
 
 
 def _send_ourselves(exporter: Any) -> None:
@@ -87,6 +97,8 @@ def _send_ourselves(exporter: Any) -> None:
         return
     parts = urlsplit(connection.endpoint)
     if getproxies().get(parts.scheme) and not proxy_bypass(parts.hostname or ""):
+        if connection.headers.get("content-type") == "application/json":
+            _logger.warning("OTLP as JSON goes to %s directly: its exporter uses no proxy", parts.hostname)
         return
     sender = HttpSender(connection.endpoint, connection.headers, verify=connection.verify, cert=connection.cert)
     client = OtlpClient(sender, connection.kind, connection.timeout, connection.compression, connection.logger)

@@ -11,6 +11,7 @@ from c2cotel.delivery.batches import BatchChannel
 from c2cotel.tracing._provider import LateSpanProcessor
 from c2cotel.tracing._span import Span
 from c2cotel.tracing.redact import hide_secrets
+from c2cotel.tracing.sparing import SparingSpanExporter
 
 
 class LateSpanExporter(SpanExporter):
@@ -59,7 +60,8 @@ def export_spans(exporter: SpanExporter, batch: list[ReadableSpan]) -> bool:
 
 def complains_to(exporter: Any) -> str:
     """Name of the logger to which a span exporter writes its complaints."""
-    return exporter.complains_to if isinstance(exporter, LateSpanExporter) else type(exporter).__module__
+    is_ours = isinstance(exporter, (LateSpanExporter, SparingSpanExporter))
+    return str(exporter.complains_to) if is_ours else type(exporter).__module__
 
 
 def _readable(span: ReadableSpan) -> ReadableSpan:

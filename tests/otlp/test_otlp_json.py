@@ -62,6 +62,21 @@ def test_all_three_signals_arrive(collector: OtlpReceiver) -> None:
     assert "hunter2" not in everything
 
 
+def test_a_span_that_cannot_be_encoded_costs_itself_alone(
+    collector: OtlpReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    telemetry = c2cotel.setup()
+    tracer: Any = trace.get_tracer("test")
+    for n in range(3):
+        tracer.start_span(f"good {n}").end()
+        tracer.start_span(f"odd {n}", kind="server").end()
+    telemetry.flush(5)
+    tracer.start_span("later").end()
+    telemetry.flush(5)
+    assert collector.span_names() == {"good 0": 1, "good 1": 1, "good 2": 1, "later": 1}
+    assert "spans cannot be encoded and are left out" in caplog.text
+
+
 def test_an_outage_is_told_once_and_nothing_that_fits_is_lost(
     collector: OtlpReceiver, caplog: pytest.LogCaptureFixture
 ) -> None:

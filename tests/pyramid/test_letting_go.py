@@ -12,7 +12,8 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
-from tests.apps.application import Application
+from c2cotel.runtime.request_scope import SCOPE
+from tests.apps.application import Application, start_response
 
 
 class Belongings:
@@ -100,3 +101,18 @@ def test_what_hangs_on_a_request_goes_at_its_end(
     for _ in range(3):
         app.http.get(f"/{name}", status="*")
         assert not alive
+
+
+def test_a_body_keeps_its_scope_though_its_environ_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2C_ACCESS_LOG", "1")
+    app = Application(configure=configure)
+    environ = Request.blank("/stream").environ
+    body: Any = app.wsgi(environ, start_response)
+    scope = environ[SCOPE]
+    assert scope in app.telemetry.active
+    environ["PATH_INFO"] = "/hello"
+    list(app.wsgi(environ, start_response))
+    list(body)
+    body.close()
+    assert not app.telemetry.active
+    assert scope.request is None

@@ -13,12 +13,15 @@ from c2cotel.plugin import process_state
 _CHANNEL = "c2c_sql_plans"
 _PATIENCE = 2.0
 _LATEST = 20
+_LATEST_MOMENT = 1e11
+"""Seconds since the epoch: the year 5138."""
+
 _LONGEST = 8000
 """Characters of each text of a plan."""
 
 
 class _Plans:
-    """Those of this process."""
+    """The plans of this process."""
 
     def __init__(self) -> None:
         self.reset()
@@ -40,7 +43,8 @@ def latest() -> list[dict[str, Any]]:
         Of each `at`, seconds since the epoch, `statement` and `plan`.
     """
     answers = [each for each in broadcast.ask(_CHANNEL, timeout=_PATIENCE).answers if isinstance(each, dict)]
-    plans = [plan for each in answers or [_here()] for plan in each.get("plans", ()) if _is_plan(plan)]
+    lists = [each.get("plans") for each in answers or [_here()]]
+    plans = [plan for each in lists if isinstance(each, list) for plan in each if _is_plan(plan)]
     return sorted(plans, key=lambda plan: -plan["at"])[:_LATEST]
 
 
@@ -53,6 +57,7 @@ def _is_plan(plan: Any) -> bool:
     return (
         isinstance(plan, dict)
         and isinstance(plan.get("at"), (int, float))
+        and 0 <= plan["at"] < _LATEST_MOMENT
         and isinstance(plan.get("statement"), str)
         and isinstance(plan.get("plan"), str)
     )

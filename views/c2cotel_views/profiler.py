@@ -6,6 +6,7 @@ A request is sampled every millisecond by pyinstrument. It is off until somebody
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import socket
@@ -25,7 +26,7 @@ from pyramid.response import Response
 from pyramid.tweens import INGRESS
 
 from c2cotel import broadcast, redaction
-from c2cotel.plugin import ApplicationSettings, Telemetry, process_state, settings_of
+from c2cotel.plugin import ApplicationSettings, Guard, Telemetry, process_state, settings_of
 from c2cotel_views._auth import BASE_PATH, secret_came
 from c2cotel_views._error_kinds import in_one_line
 from c2cotel_views._frame import framed
@@ -41,6 +42,10 @@ FORMAT = choice("format", "`page`, or `speedscope` to download the request.", "p
 
 _TWEEN = f"{__name__}.tween_factory"
 _KEPT = 20
+_UNKNOWN = {"request_id": "", "route": "unknown"}
+"""What processes of version 0.1 do not tell."""
+
+_logger = logging.getLogger(__name__)
 _ROUTE = "c2c_profiler"
 
 
@@ -139,6 +144,7 @@ def tween_factory(handler: Callable[[Request], Any], registry: Any) -> Callable[
     ours = tuple(f"{path}/" for path in (registry[BASE_PATH], settings.profiler_path) if path)
     running = threading.local()
     profiles = process_state(Profiles)
+    guard = Guard(_logger, "A request could not be profiled")
 
     def tween(request: Request) -> Any:
         if not profiles.enabled or getattr(running, "here", False):
@@ -157,21 +163,26 @@ def tween_factory(handler: Callable[[Request], Any], registry: Any) -> Callable[
             response = handler(request)
         finally:
             running.here = False
-            session = profiler.stop()
-            session.frame_records = shorter(session.frame_records)
-            name = f"{request.method} {in_one_line(redaction.path(request.environ))}"
-            status = getattr(response, "status_int", None)
-            request_id = str(getattr(request, "c2c_request_id", ""))
-            matched = getattr(request, "matched_route", None)
-            route = (
-                f"{in_one_line(request.method)} {matched.name}"
-                if matched
-                else f"{in_one_line(request.method)} no route"
-            )
-            profiles.kept.append(Profile(secrets.token_hex(8), began, name, request_id, route, status, session))
+            with guard:
+                profiles.kept.append(_profile(profiler.stop(), began, request, response))
         return response
 
     return tween
+
+
+def _profile(session: Session, began: float, request: Request, response: Any) -> Profile:
+    session.frame_records = shorter(session.frame_records)
+    verb = in_one_line(request.method)
+    matched = getattr(request, "matched_route", None)
+    return Profile(
+        secrets.token_hex(8),
+        began,
+        f"{verb} {in_one_line(redaction.path(request.environ))}",
+        str(getattr(request, "c2c_request_id", "")),
+        f"{verb} {matched.name}" if matched else f"{verb} no route",
+        getattr(response, "status_int", None),
+        session,
+    )
 
 
 def view(request: Request) -> Response:
@@ -188,7 +199,7 @@ def view(request: Request) -> Response:
         response.content_disposition = f'attachment; filename="{profile}.speedscope.json"'
         return response
     kept = _kept_profile(profile, speedscope=False)
-    summary = kept["summary"]
+    summary = {**_UNKNOWN, **kept["summary"]}
     return framed(
         request,
         "profile.html",
@@ -197,7 +208,7 @@ def view(request: Request) -> Response:
         here=request.path,
         record_url=_record_url(request, summary["request_id"]),
         summary=summary,
-        tree=kept["calls"],
+        tree=[{"begins": 0.0, **call} for call in kept["calls"]],
         process=kept["process"],
     )
 
@@ -212,7 +223,7 @@ def _record_url(request: Request, request_id: str) -> str | None:
 def _overview(request: Request) -> Response:
     packages = settings_of(request.registry).section(ApplicationSettings).profiler_modules
     answers = [answer for answer in _ask(_LIST, packages=packages) if isinstance(answer, dict)]
-    requests = [{**each, **_process(answer)} for answer in answers for each in answer["requests"]]
+    requests = [{**_UNKNOWN, **each, **_process(answer)} for answer in answers for each in answer["requests"]]
     total: dict[str, float] = dict.fromkeys((*packages, OTHER), 0.0)
     for each in requests:
         for package, spent in each["packages"].items():

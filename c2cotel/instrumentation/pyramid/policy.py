@@ -141,21 +141,21 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
         given_id: str | None,
         start: float,
         entry: Entry | None,
+        scope: Scope,
     ) -> None:
-        """Go on with the request while its body is made."""
+        """Go on with the request while its body is made; its environ may have another scope by then."""
         raised = request.exception
 
         def end(error: BaseException | None) -> None:
-            scope = request.environ[SCOPE]
             active.discard(scope)
             try:
-                finish(error, scope)
+                finish(error)
             finally:
                 scope.request = None
                 if entry is not None:
                     let_go(entry)
 
-        def finish(error: BaseException | None, scope: Scope) -> None:
+        def finish(error: BaseException | None) -> None:
             if error is not None:
                 for observe in telemetry.error_observers:
                     observe(error)
@@ -257,7 +257,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
                 headers.append(("X-C2C-Record", f"{environ.get('SCRIPT_NAME', '')}{path}/requests/{quote(own_id)}"))
             body = response.app_iter
             if body.__class__ is not list and request is not None and is_streamed(body, environ):
-                stream(response, request, span, status, given_id, start, entry)
+                stream(response, request, span, status, given_id, start, entry, scope)
                 scope.streams = True
                 return response
             if logs:

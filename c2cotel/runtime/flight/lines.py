@@ -17,6 +17,7 @@ _RECORDS = 50
 
 _MOST = 200
 _LONGEST = 1000
+_TEXTS = ("time", "level", "logger", "message", "id", "trace_id", "start", "request")
 _NUMBERS = {name: number for number, name in enumerate(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), 1)}
 
 
@@ -37,7 +38,7 @@ def lines(flight: Flight, level: str, logger: str = "") -> list[dict[str, Any]]:
         asked = {"asker": flight.host, "level": level, "logger": logger}
         for answer in broadcast.ask(_LINES, asked, timeout=_PATIENCE).answers:
             if isinstance(answer, dict) and isinstance(answer.get("lines"), list):
-                hosts.setdefault(str(answer.get("host")), [each for each in answer["lines"] if _is_line(each)])
+                hosts.setdefault(str(answer.get("host")), [_clean(each) for each in answer["lines"] if _is_line(each)])
     newest = [each for those in hosts.values() for each in those]
     return sorted(newest, key=lambda each: str(each["time"]), reverse=True)[:_MOST]
 
@@ -83,6 +84,15 @@ def _of_records(records: Iterable[Record], level: str, logger: str) -> Iterable[
                 }
 
 
+def _clean(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of another host: short texts that can be written as UTF-8."""
+    texts = {name: line[name][:_LONGEST].encode("utf-8", "replace").decode() for name in _TEXTS}
+    return {**texts, "exception": bool(line.get("exception")), "pid": line["pid"]}
+
+
 def _is_line(line: Any) -> bool:
-    texts = ("time", "level", "logger", "message", "id", "trace_id", "start", "request")
-    return isinstance(line, dict) and "pid" in line and all(isinstance(line.get(name), str) for name in texts)
+    return (
+        isinstance(line, dict)
+        and isinstance(line.get("pid"), int)
+        and all(isinstance(line.get(name), str) for name in _TEXTS)
+    )

@@ -18,6 +18,7 @@ CHANNEL = "c2c_console_objects"
 _PATIENCE = 10.0
 _MOST_TYPES = 40
 _GENERATIONS = 3
+_LONGEST_AGO = 1e9
 
 
 class Counts:
@@ -102,7 +103,7 @@ def _is_answer(answer: Any) -> bool:
     collections, types, since = answer.get("collections"), answer.get("types"), answer.get("since")
     return (
         isinstance(answer.get("objects"), int)
-        and (since is None or isinstance(since, (int, float)))
+        and (since is None or (isinstance(since, (int, float)) and 0 <= since < _LONGEST_AGO))
         and isinstance(collections, list)
         and len(collections) == _GENERATIONS
         and all(_is_row(each, int, int, int) for each in collections)
