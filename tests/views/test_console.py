@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from pyramid.request import Request
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import StaticPool
 
-from c2cotel import state
+from c2cotel import broadcast, state
 from c2cotel_views._overrides import Overrides
 from tests.apps.application import Application
 
@@ -313,3 +314,52 @@ def test_stacks_leave_out_the_threads_that_answer(app: Application) -> None:
     text = app.http.get("/c2c/processes", {"stacks": "1"}, headers=KEY).text
     assert "stacks_here" not in text
     assert "waits" in text
+
+
+FORGED: list[Any] = [
+    None,
+    5,
+    [],
+    {},
+    {"plans": None},
+    {"plans": 5},
+    {
+        "plans": [
+            None,
+            {"at": 1e300, "statement": "x", "plan": "y"},
+            {"at": float("nan"), "statement": "x", "plan": "y"},
+        ]
+    },
+    {"plans": [{"at": 1, "statement": 5, "plan": "y"}]},
+    {"hostname": "h", "pid": 1, "objects": 1, "since": 10**400, "collections": [[1, 1, 1]] * 3, "types": []},
+    {"hostname": "h", "pid": 1, "objects": "1", "since": None, "collections": [], "types": None},
+    {"hostname": "h", "pid": 1, "objects": 1, "since": None, "collections": [[1, 1, 1]] * 3, "types": [["a", 1]]},
+    {"host": "h", "lines": 5},
+    {"host": "h", "lines": [None, {"time": 1}]},
+    {"loggers": [{"name": "x"}, 5]},
+    {"enabled": True, "requests": []},
+]
+
+
+@pytest.mark.parametrize("answer", FORGED, ids=range(len(FORGED)))
+def test_answers_of_another_form_break_no_page(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2C_FLIGHT_RECORDER", "1")
+    app = Application({**INI, "c2c.sql_profiler_enabled": "1"}, configure)
+    monkeypatch.setattr(broadcast, "store", object)
+    monkeypatch.setattr(broadcast, "ask", lambda *_, **__: SimpleNamespace(answers=[answer], silent=[]))
+    for page in ("sql", "logs", "processes?objects=1", "processes?stacks=1", ""):
+        assert app.http.get(f"/c2c/{page}", headers=KEY, status="*").status_int == 200, page
+
+
+def test_lines_of_other_hosts_are_short_and_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2C_FLIGHT_RECORDER", "1")
+    app = Application(INI, configure)
+    texts = dict.fromkeys(("level", "logger", "message", "id", "trace_id", "request"), "\ud800" + "x" * 400_000)
+    line = {**texts, "time": "2026-12-01T00:00:00.000Z", "start": "2026-12-01T00:00:00.000Z", "pid": 1}
+    monkeypatch.setattr(broadcast, "store", object)
+    monkeypatch.setattr(
+        broadcast, "ask", lambda *_, **__: SimpleNamespace(answers=[{"host": "other", "lines": [line]}], silent=[])
+    )
+    text = app.http.get("/c2c/logs", headers=KEY).text
+    assert "xxx" in text
+    assert len(text) < 100_000
