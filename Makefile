@@ -8,6 +8,8 @@ STATSD_VERSION := 0.9.0
 AXE_VERSION := 4.14.1
 DDAPM_VERSION := 1.69.1
 PYTEST_ARGS ?=
+# What the tests on other Python versions are run by; see .ci/isolated.
+ISOLATED ?=
 
 EXPORTER := ./exporters/opentelemetry-exporter-statsd
 PYPROJECTS := pyproject.toml views/pyproject.toml $(EXPORTER)/pyproject.toml
@@ -97,7 +99,7 @@ test-versions: venv  ## run the tests that need no server on every other Python 
 	    if ! python$$version --version >/dev/null 2>&1; then missing="$$missing $$version"; continue; fi; \
 	    echo "== Python $$version"; \
 	    $(MAKE) --no-print-directory .venvs/$$version/.installed && \
-	    .venvs/$$version/bin/python -m pytest -m "not server and not collectd and not browser and not prometheus" --hypothesis-profile=few $(PYTEST_ARGS) $(PORTABLE_TESTS) || exit 1; \
+	    $(ISOLATED) .venvs/$$version/bin/python -m pytest -m "not server and not collectd and not browser and not prometheus" --hypothesis-profile=few $(PYTEST_ARGS) $(PORTABLE_TESTS) || exit 1; \
 	done; \
 	if [ -n "$$missing" ]; then echo "Not tested, no such Python here:$$missing"; fi
 
