@@ -25,6 +25,9 @@ LOOK = 0.5
 """Seconds between two looks."""
 
 _BETWEEN_DEATHS = 1.0
+_LONGEST_WAIT = 1.0
+"""Seconds for which a fork waits at most."""
+
 _WORTH_NOTING = 0.4
 """Age in seconds from which the route and the call in progress of a request are noted for other processes."""
 
@@ -74,6 +77,7 @@ class Watcher:
         if self._switch is not None:
             self._switch.forget()
         self._arming = threading.Lock()
+        self._is_held_off = False
         self._last = monotonic()
         self._next_deaths = 0.0
 
@@ -116,13 +120,16 @@ class Watcher:
 
     def before_fork(self) -> None:
         """Take the dead man's switch away, and let nobody set it, until `after_fork_in_parent`."""
-        self._arming.acquire()
-        if self._switch is not None:
+        # A folder that hangs must not hold the application's fork: without this, the child leaves the switch alone.
+        self._is_held_off = self._arming.acquire(timeout=_LONGEST_WAIT)
+        if self._is_held_off and self._switch is not None:
             self._switch.disarm()
 
     def after_fork_in_parent(self) -> None:
         """The next look sets the switch again."""
-        self._arming.release()
+        if self._is_held_off:
+            self._is_held_off = False
+            self._arming.release()
 
     def _arm(self, folder: Path) -> None:
         if self._timeout:
