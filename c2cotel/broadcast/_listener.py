@@ -35,11 +35,16 @@ class Outage:
         # Held while it is logged, too: the lines of two threads must come in the order of what they tell.
         # It can be entered again: what logs may broadcast.
         self._lock = threading.RLock()
+        self._closed = False
+
+    def close(self) -> None:
+        """Tell nothing more: what is still on its way concerns nobody."""
+        self._closed = True
 
     def begins(self, error: BaseException) -> None:
         """Something failed."""
         with self._lock:
-            if not self.lasts:
+            if not self.lasts and not self._closed:
                 self.lasts = True
                 reason = redaction.cut(f"{type(error).__name__}: {error}", _REASON)
                 _logger.warning(
@@ -49,7 +54,7 @@ class Outage:
     def ends(self) -> None:
         """It works."""
         with self._lock:
-            if self.lasts:
+            if self.lasts and not self._closed:
                 self.lasts = False
                 _logger.info("Redis is back, broadcasts reach every process again")
 

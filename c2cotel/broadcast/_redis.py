@@ -107,6 +107,7 @@ class RedisBroadcast:
     def close(self) -> None:
         """See `Adapter`."""
         forks.ignore(self)
+        self._outage.close()
         self._listener.stop()
         self._listening.close()
         self.store.client.close()

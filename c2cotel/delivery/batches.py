@@ -8,7 +8,7 @@ from functools import partial
 from threading import RLock
 from typing import Any, Generic, TypeVar
 
-from c2cotel.delivery.outage import Outage
+from c2cotel.delivery.outage import Outage, loggers_of
 from c2cotel.delivery.worker import Worker
 
 _logger = logging.getLogger(__name__)
@@ -30,7 +30,6 @@ class BatchChannel(Generic[Item]):
         queue_size: Number of items that may wait; more are dropped and counted.
         batch_size: Number of items of one export.
         limit: Name of the variable that sets `queue_size`.
-        complains_to: Gives the name of the logger to which an exporter writes its complaints.
         keeps_failed: Whether a batch that the exporter has just failed to send is worth another try: it then waits
             for the next export, in front of the others, as long as there is room.
 
@@ -53,7 +52,6 @@ class BatchChannel(Generic[Item]):
         queue_size: int,
         batch_size: int,
         limit: str,
-        complains_to: Callable[[Any], str],
         keeps_failed: Callable[[Any], bool] = lambda _: False,
     ) -> None:
         self.name = name
@@ -68,7 +66,7 @@ class BatchChannel(Generic[Item]):
         self._batch_size = min(batch_size, queue_size)
         self._limit = limit
         self._keeps_failed = keeps_failed
-        self._outage = Outage(name, complains_to(self._exporter), items)
+        self._outage = Outage(name, loggers_of(self._exporter), items)
         self.worker = Worker(name, self._tick, interval)
 
     def start(self) -> None:

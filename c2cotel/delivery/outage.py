@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 _logger = logging.getLogger(__name__)
+
+
+def loggers_of(exporter: Any) -> set[str]:
+    """Names of the loggers to which an exporter may complain: of the modules that make up its class.
+
+    Args:
+        exporter: Any; one of ours names as `official` the one that it sends with.
+    """
+    official = getattr(exporter, "official", exporter)
+    return {each.__module__ for each in type(official).__mro__} - sys.stdlib_module_names
 
 
 class Outage(logging.Filter):
@@ -14,7 +26,7 @@ class Outage(logging.Filter):
 
     Args:
         what: Name of the channel, for the log.
-        noisy: Name of the logger to which the exporter writes its own complaints.
+        noisy: Names of the loggers to which the exporter writes its own complaints.
         items: What is sent, in the plural, for the log.
 
     Attributes:
@@ -22,7 +34,7 @@ class Outage(logging.Filter):
         lost: Number of items that were lost since the last one that worked.
     """
 
-    def __init__(self, what: str, noisy: str, items: str = "exports") -> None:
+    def __init__(self, what: str, noisy: Iterable[str], items: str = "exports") -> None:
         super().__init__()
         self.down = False
         self.lost = 0
@@ -31,11 +43,12 @@ class Outage(logging.Filter):
         self._reason = ""
         self._closed = False
         self._own_thread: int | None = None
-        self._noisy = logging.getLogger(noisy)
+        self._noisy = [logging.getLogger(name) for name in noisy]
 
     def start(self) -> None:
         """Begin to hold back the exporter's own complaints."""
-        self._noisy.addFilter(self)
+        for logger in self._noisy:
+            logger.addFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep the exporter's complaints about our exports as the reason; let everybody else's through."""
@@ -56,7 +69,7 @@ class Outage(logging.Filter):
         finally:
             self._own_thread = None
         if self._closed:
-            self._noisy.removeFilter(self)
+            self._let_through()
         elif works and self.down:
             lost = f"; {self.lost} {self._items} were lost meanwhile" if self.lost else ""
             _logger.info("%s works again%s", self._what, lost)
@@ -72,4 +85,8 @@ class Outage(logging.Filter):
         """Leave the exporter's logger as it was, once the export that may be running ends."""
         self._closed = True
         if self._own_thread is None:
-            self._noisy.removeFilter(self)
+            self._let_through()
+
+    def _let_through(self) -> None:
+        for logger in self._noisy:
+            logger.removeFilter(self)

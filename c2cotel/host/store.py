@@ -71,7 +71,7 @@ class Store:
         self._largest_transaction = log // 4
         self._history_calls = 0
         self._database = Database(path, VERSION, SCHEMA, log)
-        self._outage = Outage(f"The store of requests {path}", __name__, "records")
+        self._outage = Outage(f"The store of requests {path}", (), "records")
         self._unpackable = Guard(_logger, "A request could not be kept, others are")
         self._unreadable = Guard(_logger, f"The store of requests {path} could not be read, the answer is incomplete")
 

@@ -15,7 +15,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from c2cotel._version import VERSION
 from c2cotel.delivery.forks import forks
 from c2cotel.delivery.once import Once
-from c2cotel.delivery.outage import Outage
+from c2cotel.delivery.outage import Outage, loggers_of
 from c2cotel.delivery.worker import Worker
 from c2cotel.metrics.recorder import Recorder
 from c2cotel.metrics.repair import repaired
@@ -101,7 +101,7 @@ class MetricChannel:
         self._provider = provider
         self._resource = resource
         self._gathered_before_fork: list[MetricsData] = []
-        self._outage = None if logs_outages else Outage(name, type(self._exporter).__module__)
+        self._outage = None if logs_outages else Outage(name, loggers_of(self._exporter))
         self._fresh_in_child = fresh_in_child
         self._failed = False
         self._complaints = Once()

@@ -285,7 +285,6 @@ class Pipeline:
                 queue_size=self._otel.log_queue,
                 batch_size=self._otel.log_batch,
                 limit="OTEL_BLRP_MAX_QUEUE_SIZE",
-                complains_to=lambda exporter: type(exporter).__module__,
                 keeps_failed=keeps_failed,
             )
             self.outlets.append(channel)

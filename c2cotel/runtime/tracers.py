@@ -20,7 +20,7 @@ from c2cotel.errors import SettingsError
 from c2cotel.runtime.exporters import exporter_factory, exporter_names, keeps_failed
 from c2cotel.runtime.service import Service
 from c2cotel.tracing import TracerProvider
-from c2cotel.tracing.channel import SpanQueue, complains_to, export_spans
+from c2cotel.tracing.channel import SpanQueue, export_spans
 from c2cotel.tracing.local_sdk import LocalSpans, RecordingSampler
 from c2cotel.tracing.passing_on import PassingOn
 
@@ -102,7 +102,6 @@ def build(otel: OtelSettings, service: Service, slow: Slow, *, collects: bool) -
             queue_size=otel.span_queue,
             batch_size=otel.span_batch,
             limit="OTEL_BSP_MAX_QUEUE_SIZE",
-            complains_to=complains_to,
             keeps_failed=keeps_failed,
         )
         tracing.channels.append(channel)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -11,17 +9,10 @@ from c2cotel.delivery.batches import BatchChannel
 from c2cotel.tracing._provider import LateSpanProcessor
 from c2cotel.tracing._span import Span
 from c2cotel.tracing.redact import hide_secrets
-from c2cotel.tracing.sparing import SparingSpanExporter
 
 
 class LateSpanExporter(SpanExporter):
-    """An exporter that takes spans of our own tracer as they are, and hides their secrets itself.
-
-    Attributes:
-        complains_to: Name of the logger that hears of failed exports.
-    """
-
-    complains_to: str
+    """An exporter that takes spans of our own tracer as they are, and hides their secrets itself."""
 
 
 class SpanQueue(LateSpanProcessor):
@@ -56,12 +47,6 @@ def export_spans(exporter: SpanExporter, batch: list[ReadableSpan]) -> bool:
     """Send spans, secrets hidden; returns whether they were taken."""
     spans = batch if isinstance(exporter, LateSpanExporter) else [_readable(span) for span in batch]
     return exporter.export(spans) is SpanExportResult.SUCCESS
-
-
-def complains_to(exporter: Any) -> str:
-    """Name of the logger to which a span exporter writes its complaints."""
-    is_ours = isinstance(exporter, (LateSpanExporter, SparingSpanExporter))
-    return str(exporter.complains_to) if is_ours else type(exporter).__module__
 
 
 def _readable(span: ReadableSpan) -> ReadableSpan:

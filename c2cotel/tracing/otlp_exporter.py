@@ -21,22 +21,21 @@ class OtlpSpanExporter(LateSpanExporter):
     """
 
     def __init__(self, official: Any) -> None:
-        self._official = official
-        self.complains_to = type(official).__module__
+        self.official = official
         self._encoder = SpanEncoder()
 
     @property
     def _client(self) -> Any:
-        return otlp_client(self._official)
+        return otlp_client(self.official)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch."""
-        sent = send_otlp(self._official, self._encoder.encode(spans))
+        sent = send_otlp(self.official, self._encoder.encode(spans))
         return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
         """Release the connection."""
-        self._official.shutdown()
+        self.official.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # the interface
         """Nothing is kept here."""

@@ -22,23 +22,22 @@ class SparingSpanExporter(SpanExporter):
     """
 
     def __init__(self, official: Any) -> None:
-        self._official = official
-        self.complains_to = type(official).__module__
+        self.official = official
 
     @property
     def _client(self) -> Any:
-        return otlp_client(self._official)
+        return otlp_client(self.official)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch."""
         asked = getattr(self._client, "asked", None)
-        result: SpanExportResult = self._official.export(spans)
+        result: SpanExportResult = self.official.export(spans)
         if result is SpanExportResult.SUCCESS or asked is None or self._client.asked != asked:
             return result
         left_out = 0
         for span in spans:
             asked = self._client.asked
-            sent = self._official.export([span]) is SpanExportResult.SUCCESS
+            sent = self.official.export([span]) is SpanExportResult.SUCCESS
             if not sent and self._client.asked != asked:  # the collector is away: the rest would fail as well
                 return SpanExportResult.FAILURE
             left_out += not sent
@@ -47,7 +46,7 @@ class SparingSpanExporter(SpanExporter):
 
     def shutdown(self) -> None:
         """Release the connection."""
-        self._official.shutdown()
+        self.official.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # the interface
         """Nothing is kept here."""

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_OFF
 
 from c2cotel.delivery.batches import BatchChannel
 from c2cotel.tracing import LateSpanProcessor, Span, TracerProvider
-from c2cotel.tracing.channel import SpanQueue, complains_to, export_spans
+from c2cotel.tracing.channel import SpanQueue, export_spans
 from c2cotel.tracing.otlp import SpanEncoder
 from tests.bench.kinds import serve
 
@@ -126,7 +126,6 @@ def _memory() -> None:
         queue_size=2048,
         batch_size=512,
         limit="-",
-        complains_to=complains_to,
     )
     channel.start()
     provider = TracerProvider(shutdown_on_exit=False)

@@ -58,3 +58,11 @@ def test_long_error_is_cut_and_holds_no_password(caplog: pytest.LogCaptureFixtur
     assert "No master for" in line
     assert "hush" not in line
     assert len(line) < 500
+
+
+def test_nothing_is_told_after_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage()
+    outage.close()
+    outage.begins(ConnectionError("refused"))
+    outage.ends()
+    assert caplog.messages == []

@@ -25,6 +25,7 @@ from pyramid.request import Request
 import c2cotel
 from c2cotel import SettingsError, stats
 from c2cotel.otel import sdk_private
+from c2cotel.runtime import exporters
 from c2cotel.testing import ScriptedClock
 from tests.apps.application import Application, start_response, view
 from tests.servers.otlp import OtlpReceiver, Received, plain
@@ -300,7 +301,6 @@ def test_an_unsampled_trace_makes_no_spans_but_is_measured(
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "pip install 'opentelemetry-exporter-otlp-proto-grpc'"),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/xml"}, "OTEL_EXPORTER_OTLP_PROTOCOL='http/xml': expected one of"),
         ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "x"}, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL='x': expected one of"),
         ({"OTEL_TRACES_EXPORTER": "zipkin"}, "pip install 'opentelemetry-exporter-zipkin'"),
@@ -317,6 +317,23 @@ def test_an_exporter_that_is_not_there_is_an_error_that_says_what_to_do(
         c2cotel.setup()
     assert message in str(caught.value)
     assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "package"),
+    [
+        ("grpc", "opentelemetry-exporter-otlp-proto-grpc"),
+        ("http/json", "opentelemetry-exporter-otlp-json-http"),
+    ],
+)
+def test_a_protocol_without_its_package_is_an_error_that_names_it(
+    collector: OtlpReceiver, monkeypatch: pytest.MonkeyPatch, protocol: str, package: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+    monkeypatch.setattr(exporters, "entry_points", lambda **_: [])
+    with pytest.raises(SettingsError) as caught:
+        c2cotel.setup()
+    assert f"pip install '{package}'" in str(caught.value)
 
 
 def test_without_the_extra_otlp_is_an_error_that_names_it() -> None:

@@ -54,8 +54,9 @@ class Process:
         return self._output.read_text(errors="replace")
 
     def events(self) -> list[dict[str, Any]]:
-        """What it has logged so far as JSON."""
-        return [json.loads(line) for line in self.output().splitlines() if line.startswith("{")]
+        """What it has logged so far as JSON; of the last line, half may be written."""
+        lines = self.output().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
     def ended(self) -> bool:
         """Whether it has ended."""

@@ -37,6 +37,7 @@ class Rotel(Process):
 
     Attributes:
         url: For `OTEL_EXPORTER_OTLP_ENDPOINT`.
+        grpc_url: The same, over gRPC.
     """
 
     def __init__(self, directory: Path, target: OtlpReceiver) -> None:
@@ -44,7 +45,7 @@ class Rotel(Process):
         if spec is None or spec.origin is None:
             pytest.fail("rotel is not here: it has wheels for Linux on x86_64 and Python 3.10 to 3.13")
         port, grpc = free_tcp_port(), free_tcp_port()
-        self.url = f"http://{HOST}:{port}"
+        self.url, self.grpc_url = f"http://{HOST}:{port}", f"http://{HOST}:{grpc}"
         options = {
             "pid-file": directory / "rotel.pid",
             "log-file": directory / "rotel.log",

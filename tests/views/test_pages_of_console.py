@@ -40,7 +40,7 @@ def server(gunicorn: Callable[..., Gunicorn]) -> Gunicorn:
         assert answer is not None
         return sum(answer.json()["series"]["requests"])
 
-    wait_until(lambda: answered() > ROUTES, "all are written")
+    wait_until(lambda: answered() > ROUTES, "all are written", 30)
     return server
 
 

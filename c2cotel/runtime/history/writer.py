@@ -39,7 +39,7 @@ FINE_DETAILS, COARSE_DETAILS = 30, 600
 HOUR, DAY = 3600, 86400
 _TICK = 1.0
 _SHARE = 0.02
-"""Part of its time that the thread may work; with many routes it then writes less often."""
+"""Part of a processor that the thread may take; with many routes it then writes less often."""
 
 _MOST_WAITING = 100_000
 """Requests that wait for the thread; further ones push the oldest out."""
@@ -160,7 +160,7 @@ class History:
 
     def _tick(self) -> None:
         self._recorder.drain()
-        begun = time.monotonic()
+        begun = time.thread_time()  # a busy machine makes it wait, and waiting costs nobody anything
         now = int(time.time())
         new_step = self._roll(now)
         changed = self._add_up()
@@ -171,7 +171,7 @@ class History:
         if self._serves and (changed or new_step or running != self._running or self.worker.stopping):
             self._running = running
             self._write(now, changed=changed)
-        self.worker.interval = max(_TICK, (time.monotonic() - begun) / _SHARE)
+        self.worker.interval = max(_TICK, (time.thread_time() - begun) / _SHARE)
 
     def _roll(self, now: int) -> bool:
         """Begin new steps where it is time; returns whether a fine one begins."""
