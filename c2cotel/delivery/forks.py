@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# Looking up any host imports this. A thread that does so while another one forks leaves a child in which that import
+# never ends.
+import encodings.idna  # noqa: F401
 import logging
 import os
 import threading

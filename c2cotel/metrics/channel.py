@@ -18,7 +18,7 @@ from c2cotel.delivery.once import Once
 from c2cotel.delivery.outage import Outage, loggers_of
 from c2cotel.delivery.worker import Worker
 from c2cotel.metrics.recorder import Recorder
-from c2cotel.metrics.repair import repaired
+from c2cotel.metrics.repair import otlp_encoder, repaired
 from c2cotel.otel.sdk_private import JoinedReader, join_metrics
 
 _logger = logging.getLogger(__name__)
@@ -102,6 +102,7 @@ class MetricChannel:
         self._resource = resource
         self._gathered_before_fork: list[MetricsData] = []
         self._outage = None if logs_outages else Outage(name, loggers_of(self._exporter))
+        self._encoder = None if logs_outages else otlp_encoder()
         self._fresh_in_child = fresh_in_child
         self._failed = False
         self._complaints = Once()
@@ -182,7 +183,7 @@ class MetricChannel:
                     return True
             except Exception as error:  # noqa: BLE001  # any exporter may be plugged in here
                 trouble = error
-            if (better := repaired(data)) is None:
+            if self._encoder is None or (better := repaired(data, self._encoder)) is None:
                 if trouble is not None:
                     raise trouble
                 return False

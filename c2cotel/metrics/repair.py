@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -11,12 +11,13 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from c2cotel.metrics.points import fitting
 
+Encoder = Callable[[MetricsData], Any]
 
-def repaired(data: MetricsData) -> tuple[MetricsData, int] | None:
-    """The same metrics in a form that OTLP can carry, and how many had to be left out.
 
-    Returns:
-        None if nothing is wrong with them, or if the encoder is not installed.
+def otlp_encoder() -> Encoder | None:
+    """What encodes metrics for OTLP; None if it is not installed.
+
+    It imports much: nothing for a thread, in whose process another one may fork.
     """
     try:
         from opentelemetry.exporter.otlp.proto.common.metrics_encoder import (  # noqa: PLC0415  # an extra
@@ -24,6 +25,20 @@ def repaired(data: MetricsData) -> tuple[MetricsData, int] | None:
         )
     except ImportError:
         return None
+    encoder: Encoder = encode_metrics
+    return encoder
+
+
+def repaired(data: MetricsData, encode_metrics: Encoder) -> tuple[MetricsData, int] | None:
+    """The same metrics in a form that OTLP can carry, and how many had to be left out.
+
+    Args:
+        data: The metrics.
+        encode_metrics: See `otlp_encoder`.
+
+    Returns:
+        None if nothing is wrong with them.
+    """
 
     def is_encodable(resource: ResourceMetrics, scope: InstrumentationScope, metrics: list[Metric]) -> bool:
         block = ScopeMetrics(scope, metrics, schema_url="")

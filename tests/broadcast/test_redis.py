@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -400,21 +400,23 @@ def test_sentinels_tell_where_the_master_is_also_after_a_failover(
     monkeypatch.setenv("C2C_REDIS_SENTINELS", f"{HOST}:{port}")
     monkeypatch.setenv("C2C_REDIS_SERVICENAME", "us")
     monkeypatch.setenv("C2C_REDIS_OPTIONS", "socket_timeout=1.5,client_name=ours,socket_keepalive=true")
-    with (
-        closing(Process([str(program), *options, *follow, "--save", ""], tmp_path)),
-        closing(Process([str(program), str(file), "--sentinel", "--port", str(port), *options], tmp_path)),
-        closing(redis.Redis(port=port, host=HOST)) as client,
-    ):
+    with ExitStack() as open_things:
+        open_things.enter_context(closing(Process([str(program), *options, *follow, "--save", ""], tmp_path)))
+        direct: Any = open_things.enter_context(closing(redis.Redis(port=master.port, host=HOST)))
+        # The sentinel asks the master for its replicas once, and then every ten seconds.
+        wait_until(lambda: direct.info("replication")["connected_slaves"] == 1, "the replica follows")
+        sentinel = [str(program), str(file), "--sentinel", "--port", str(port), *options]
+        open_things.enter_context(closing(Process(sentinel, tmp_path)))
+        client = open_things.enter_context(closing(redis.Redis(port=port, host=HOST)))
         untyped: Any = client
         wait_until(lambda: _answers(untyped) and len(untyped.sentinel_slaves("us")) == 1, "the sentinel knows both")
         c2cotel.setup()
         assert broadcast.broadcast("heard", expect_answers=True) == [None]
-        with closing(redis.Redis(port=master.port, host=HOST)) as direct:
-            found: Any = direct.client_list(_type="pubsub")
+        found: Any = direct.client_list(_type="pubsub")
         assert [connection["name"] for connection in found if connection["name"] == "ours"] == ["ours"]
         master.signal(signal.SIGKILL)
-        with closing(redis.Redis(port=replica_port, host=HOST)) as direct:
-            promoted: Any = direct
+        with closing(redis.Redis(port=replica_port, host=HOST)) as replica:
+            promoted: Any = replica
             wait_until(lambda: promoted.pubsub_channels("*messages"), "we listen to the new master", 20)
         broadcast.broadcast("heard", {"n": 2})
     assert handled == [{}, {"n": 2}]

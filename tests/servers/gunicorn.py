@@ -61,6 +61,8 @@ class Gunicorn(Process):
             command += ["--workers", str(workers), "--worker-class", worker_class, "--threads", str(threads)]
             command += ["--max-requests", str(max_requests), "--max-requests-jitter", str(max_requests_jitter)]
             command += ["--preload"] if preload else []
+            # A SIGTERM before a worker listens to it is lost; gunicorn waits that long for the worker to end.
+            command += ["--graceful-timeout", "10"]
             super().__init__([*command, *options, application], directory, env, (listening.fileno(),))
         self._workers = workers
 

@@ -1,5 +1,8 @@
 """Looking a host up without waiting for a name server that does not answer."""
 
+# Looking up any host imports this. A thread that does so while another one forks leaves a child in which that import
+# never ends.
+import encodings.idna  # noqa: F401
 import ipaddress
 import os
 import socket
