@@ -68,7 +68,10 @@ def test_a_collector_that_is_away_is_told_once_and_delays_no_end(gunicorn: Calla
     server = gunicorn(APPLICATION, env={**ENV, "OTEL_EXPORTER_OTLP_ENDPOINT": url}, workers=1)
     server.wait_ready()
     Load(lambda number: f"{server.url}/n/{number}", range(50)).start().join()
-    told = lambda: [event for event in server.events() if "export of" in event["msg"]]  # noqa: E731
+
+    def told() -> list[dict[str, Any]]:
+        return [event for event in server.events() if "export of" in event["msg"]]
+
     wait_until(lambda: len(told()) == 3, "each signal", 30)
     assert server.terminate() < 10
     assert len({event["msg"] for event in told()}) == len(told()) == 3, told()
