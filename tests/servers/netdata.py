@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.servers.client import get
@@ -70,6 +71,8 @@ class Netdata(Process):
         configuration.write_text(_CONFIGURATION.format(**texts))
         super().__init__([program, "-D", "-c", str(configuration), "-P", str(folder / "pid")], directory)
         wait_until(lambda: self.ended() or get(f"{self._url}/info") is not None, "netdata answers", 30)
+        # What takes statsd's lines is started by a thread of its own.
+        wait_until(lambda: self.ended() or _is_bound(statsd), "netdata listens to statsd", 30)
         if self.ended():
             pytest.fail(f"netdata ended:\n{self.output()[-3000:]}")
 
@@ -80,3 +83,7 @@ class Netdata(Process):
             return []
         found = answer.json()
         return [{name: value or 0.0 for name, value in zip(found["labels"], row, strict=True)} for row in found["data"]]
+
+
+def _is_bound(port: int) -> bool:
+    return any(each.laddr.port == port for each in psutil.net_connections("udp4") if each.laddr)
