@@ -320,4 +320,4 @@ def test_queue_time_is_what_clients_waited_beyond_the_service(start: Start, udp_
         return sum(float(line.partition(":")[2].partition("|")[0]) for line in udp_listener.lines() if name in line)
 
     queue, service, clients = total("queue:"), total("route.GET.slow.200:"), sum(waited) * 1000
-    assert queue == pytest.approx(clients - service, rel=0.1)
+    assert queue == pytest.approx(clients - service, rel=0.05)
