@@ -203,7 +203,7 @@ def logs(env: dict[str, str]) -> None:
 
 
 def closer(env: dict[str, str]) -> None:
-    """Nanoseconds of a buffered log record and of a counted statement, their share of a request taken off."""
+    """Nanoseconds of a waiting log record, a counted statement, a noted request; their share of a request taken off."""
     median = _nanoseconds("tests.bench.closer", REQUESTS * 5, env)
     cost = {name: nanoseconds - median["nothing"] for name, nanoseconds in median.items()}
     print("\nCPU ns an operation, inside of a request")
@@ -211,10 +211,12 @@ def closer(env: dict[str, str]) -> None:
         ("buffered", "a log record that waits (C2C_LOG_BUFFER)"),
         ("emitted", "a log record that is emitted as JSON"),
         ("counted", "counting a statement (C2C_SQL_REPEATS)"),
+        ("noted", "noting a request in progress, to its end"),
     ):
         print(f"{label:46}{cost[name]:8.0f}")
     _ratio("buffered / emitted", cost["buffered"] / cost["emitted"], 1.0)
     _ratio("µs of counting a statement", cost["counted"] / 1000, 0.3)
+    _ratio("µs of noting a request", cost["noted"] / 1000, 1.0)
 
 
 def scrape(_: dict[str, str]) -> None:

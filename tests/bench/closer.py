@@ -1,4 +1,4 @@
-"""What looking closer costs: a log record that waits for the end of its request, and a statement that is counted.
+"""What looking closer costs: a waiting log record, a counted statement, a request noted as one in progress.
 
 ``python -m tests.bench.closer`` prints ready, then for each line ``N`` the CPU ns per operation of each kind.
 """
@@ -9,12 +9,16 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
+from threading import get_ident
+from time import time
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
 
 import c2cotel
+from c2cotel.host.running import Running
 from c2cotel.logs import JsonFormatter
 from c2cotel.metrics.instruments import SQL
 from tests.bench.hello import run
@@ -22,6 +26,8 @@ from tests.bench.kinds import serve
 
 _A_REQUEST = 100
 """Operations of one request."""
+
+REQUEST_ID, TRACE_ID = "4bf2bcac-947f-451b-9873-3274549ef216", "4bf2bcac947f451b98733274549ef216"
 
 
 def main() -> None:
@@ -53,6 +59,15 @@ def main() -> None:
         for _ in range(_A_REQUEST):
             note(series, 0.001, None, "SELECT value FROM hello WHERE id = 7 OFFSET 0")
 
+    running = Running(Path(tempfile.mkdtemp()))
+    thread, now = get_ident(), time()
+
+    def noted() -> None:
+        for _ in range(_A_REQUEST):
+            slot = running.begin(thread, now, REQUEST_ID, TRACE_ID, "GET", "/hello/world")
+            running.route(slot, "hello")
+            running.end(slot)
+
     work: Callable[[], None] = buffered
 
     def view(_: Request) -> Any:
@@ -77,6 +92,7 @@ def main() -> None:
             "buffered": kind(buffered),
             "emitted": kind(emitted),
             "counted": kind(counted),
+            "noted": kind(noted),
         }
     )
 
