@@ -137,6 +137,23 @@ def test_spans_of_statements_are_children_on_old_and_new_engines(
     assert {plain(child.attributes)["db.query.text"] for child in children} == {"SELECT 1", "SELECT 2"}
 
 
+def test_engines_that_come_and_go_are_each_traced_once(otlp: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that lies in memory where an earlier one lay."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.url)
+    telemetry = c2cotel.setup()
+    with trace.get_tracer(__name__).start_as_current_span("parent"):
+        for _ in range(20):
+            engine = memory_engine()
+            for _ in range(2):
+                with engine.connect() as connection:
+                    connection.execute(text("SELECT 1"))
+            engine.dispose()
+            del engine, connection
+            gc.collect()
+    telemetry.close()
+    assert sum(number for name, number in otlp.span_names().items() if name.startswith("SELECT")) == 40
+
+
 def test_metrics_have_standard_names_and_the_pool_is_for_otlp_only(
     otlp: OtlpReceiver, statsd: UdpListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from threading import Lock
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 from opentelemetry.metrics import NoOpMeterProvider
 from pyramid.threadlocal import get_current_request
@@ -49,8 +48,8 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
     listeners = [*_timers(telemetry), *_guarded(_commit_timers(telemetry), "A commit could not be measured")]
     if telemetry.settings.section(SqlSettings).request_id:
         listeners += _guarded(_request_id_setters(), "The id of a request could not be told to PostgreSQL")
-    engines: WeakSet[Engine] = WeakSet()
-    lock = Lock()
+    # Without a lock, which a fork could leave locked in the child.
+    engines: dict[int, ref[Engine]] = {}
     guard = Guard(_logger, "A statement could not be measured")
     remove_spans = _no_spans
     if telemetry.tracer is not None:
@@ -60,11 +59,10 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
 
     def first_use(connection: Connection) -> None:
         engine = getattr(connection.engine, "_proxied", connection.engine)
-        if engine not in engines:
-            with lock:
-                new = engine not in engines
-                engines.add(engine)
-            if new:
+        key = id(engine)
+        if key not in engines:
+            ours = ref(engine, lambda _: engines.pop(key, None))
+            if engines.setdefault(key, ours) is ours:
                 with guard:
                     attach(engine)
 
@@ -73,8 +71,7 @@ def install(telemetry: Telemetry) -> Callable[[], None]:
         event.listen(target, name, listener)
 
     def used() -> list[Engine]:
-        with lock:
-            return list(engines)
+        return [engine for each in list(engines.values()) if (engine := each()) is not None]
 
     stop_observing = observe_pools(telemetry, used)
 

@@ -58,6 +58,10 @@ class RequestLogs:
             if self._undo is None and self.buffer is not None:
                 self._undo = self.buffer.install()
 
+    def reset(self) -> None:
+        """In a forked child: another thread may have held the lock."""
+        self._installing = threading.Lock()
+
     def close(self) -> None:
         """Take part in `logging` no more."""
         undo, self._undo = self._undo, None

@@ -260,6 +260,8 @@ class FlightRecorder:
         self._waiting.reset()
         self._keeper.reset()
         self._watcher.reset()
+        if self.logs is not None:
+            self.logs.reset()
         self.worker.start()
 
     def shutdown(self, timeout: float) -> None:
