@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -66,6 +67,7 @@ class Statements:
         self._limit = settings.repeats
         self.counts = bool(settings.repeats)
         self._slow = settings.slow
+        self._slow_from = settings.slow or inf
         self._sites = CallSites(settings.own_packages)
         self._logged: dict[tuple[str, CallSite | None], float] = {}
         self._counter = recorder.series(SQL_REPEATS, {})
@@ -80,10 +82,10 @@ class Statements:
             cursor: Knows its rows.
             statement: Its text.
         """
-        if self._slow and seconds >= self._slow:
+        if seconds >= self._slow_from:
             self._tell_slow(seconds, statement)
         stack = manager.stack
-        if not self.counts or not stack:
+        if not stack or not self.counts:
             return
         try:
             scope: Scope = stack[-1]["request"].environ[SCOPE]
@@ -92,14 +94,16 @@ class Statements:
         statements = scope.statements
         if statements is None:
             statements = scope.statements = {}
-        repeated = statements.get(series)
-        if repeated is None:
+        if series in statements:
+            repeated = statements[series]
+            repeated.n += 1
+            repeated.seconds += seconds
+        else:
             if series.overflow or len(statements) >= _MOST_STATEMENTS:
                 return
             repeated = statements[series] = Repeated()
-        n = repeated.n = repeated.n + 1
-        repeated.seconds += seconds
-        if n == self._limit:
+            repeated.n, repeated.seconds = 1, seconds
+        if repeated.n == self._limit:
             self._look_at(repeated, cursor, statement)
 
     def finish(self, environ: dict[str, Any], scope: Scope, span: trace.Span | None) -> None:

@@ -212,11 +212,13 @@ def closer(env: dict[str, str]) -> None:
         ("emitted", "a log record that is emitted as JSON"),
         ("counted", "counting a statement (C2C_SQL_REPEATS)"),
         ("noted", "noting a request in progress, to its end"),
+        ("looked for", "looking for a debug token that is not there"),
     ):
         print(f"{label:46}{cost[name]:8.0f}")
     _ratio("buffered / emitted", cost["buffered"] / cost["emitted"], 1.0)
     _ratio("µs of counting a statement", cost["counted"] / 1000, 0.3)
     _ratio("µs of noting a request", cost["noted"] / 1000, 1.0)
+    _ratio("µs of looking for a debug token", cost["looked for"] / 1000, 0.1)
 
 
 def scrape(_: dict[str, str]) -> None:

@@ -21,6 +21,7 @@ import c2cotel
 from c2cotel.host.running import Running
 from c2cotel.logs import JsonFormatter
 from c2cotel.metrics.instruments import SQL
+from c2cotel.runtime.flight.tokens import ENVIRON_KEY
 from tests.bench.hello import run
 from tests.bench.kinds import serve
 
@@ -30,7 +31,7 @@ _A_REQUEST = 100
 REQUEST_ID, TRACE_ID = "4bf2bcac-947f-451b-9873-3274549ef216", "4bf2bcac947f451b98733274549ef216"
 
 
-def main() -> None:
+def main() -> None:  # noqa: C901  # a list of small pieces of work
     """Serve commands until the standard input ends."""
     os.environ["C2C_FLIGHT_RECORDER"] = "1"
     os.environ["C2C_STATE_DIR"] = tempfile.mkdtemp()
@@ -65,8 +66,14 @@ def main() -> None:
     def noted() -> None:
         for _ in range(_A_REQUEST):
             slot = running.begin(thread, now, REQUEST_ID, TRACE_ID, "GET", "/hello/world")
-            running.route(slot, "hello")
             running.end(slot)
+
+    flight, environ = telemetry.flight, {f"HTTP_X_{number}": "" for number in range(20)}
+
+    def looked_for() -> None:
+        for _ in range(_A_REQUEST):
+            if ENVIRON_KEY in environ and flight is not None and flight.keeps:
+                raise AssertionError
 
     work: Callable[[], None] = buffered
 
@@ -93,6 +100,7 @@ def main() -> None:
             "emitted": kind(emitted),
             "counted": kind(counted),
             "noted": kind(noted),
+            "looked for": kind(looked_for),
         }
     )
 

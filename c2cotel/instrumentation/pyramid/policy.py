@@ -187,7 +187,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
             own_id = ""
             with guard:
                 queue = queued(environ)
-                if flight is not None and flight.keeps and ENVIRON_KEY in environ:
+                if ENVIRON_KEY in environ and flight is not None and flight.keeps:
                     is_verbose = flight.verbose.is_asked_for(environ, router)
                 own_id, span, traceparent, given_id, otel_token = begin(environ, force=is_verbose)
             own_id = own_id or new_id()
