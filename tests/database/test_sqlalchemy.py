@@ -30,6 +30,13 @@ def memory_engine() -> Engine:
     return create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
 
 
+def used_twice(engine: Engine) -> None:
+    for _ in range(2):
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    engine.dispose()
+
+
 def sent(telemetry: Any, statsd: UdpListener) -> list[str]:
     telemetry.close()
     statsd.settle(0.1)
@@ -143,12 +150,7 @@ def test_engines_that_come_and_go_are_each_traced_once(otlp: OtlpReceiver, monke
     telemetry = c2cotel.setup()
     with trace.get_tracer(__name__).start_as_current_span("parent"):
         for _ in range(20):
-            engine = memory_engine()
-            for _ in range(2):
-                with engine.connect() as connection:
-                    connection.execute(text("SELECT 1"))
-            engine.dispose()
-            del engine, connection
+            used_twice(memory_engine())
             gc.collect()
     telemetry.close()
     assert sum(number for name, number in otlp.span_names().items() if name.startswith("SELECT")) == 40
