@@ -11,6 +11,7 @@ import click
 
 from c2cotel import ini
 from c2cotel.cli import _grafana
+from c2cotel.cli._imports import look_here
 from c2cotel.errors import SettingsError
 
 
@@ -28,9 +29,11 @@ def command(
 ) -> None:
     """Write a Grafana dashboard with a row for each route of the application.
 
-    The application is made as for serving it, so run this with its environment. Import what comes out in Grafana:
+    The application is made as for serving it, so run this with its environment; its modules are looked for in the
+    current directory, too. Import what comes out in Grafana:
     Dashboards, New, Import. The alert rules are in YAML's form of JSON, for `rule_files` of Prometheus.
     """
+    look_here()
     file = file or ini.path()
     try:
         registry = _registry(file)

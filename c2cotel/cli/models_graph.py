@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib.util import find_spec
 
 import click
 
 from c2cotel import models_graph
+from c2cotel.cli._imports import look_here
 
 
 @click.command()
@@ -22,7 +21,7 @@ def command(model: str, kind: str) -> None:
     """
     if find_spec("paracelsus") is None:
         raise click.ClickException("paracelsus is not installed: expected pip install 'c2cotel[graph]'")
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109  # sys.path has texts
+    look_here()
     try:
         click.echo(models_graph.graph(model, kind))
     except ImportError as error:

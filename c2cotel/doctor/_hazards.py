@@ -11,7 +11,14 @@ from importlib.util import find_spec
 from typing import Any, NoReturn, TypeVar
 
 from c2cotel.config.declare import Settings
-from c2cotel.config.settings import ApplicationSettings, OtelSettings, RunnerSettings, SentrySettings, StatsdSettings
+from c2cotel.config.settings import (
+    ApplicationSettings,
+    FlightRecorderSettings,
+    OtelSettings,
+    RunnerSettings,
+    SentrySettings,
+    StatsdSettings,
+)
 from c2cotel.doctor._report import Problem
 from c2cotel.errors import SettingsError
 from c2cotel.runtime.exporters import exporter_factory, exporter_names
@@ -19,6 +26,8 @@ from c2cotel.runtime.exporters import exporter_factory, exporter_names
 T = TypeVar("T")
 
 _SHORTEST_SECRET = 12
+_LONG_SECRET = 20
+"""A random text of that many characters may begin with a word that is guessed first."""
 _FEWEST_CHARACTERS = 6
 _GUESSED_FIRST = ("changeme", "changeit", "secret", "password", "passwort", "c2c", "admin", "test", "default", "12345")
 _CONTRIB_TWEEN = "opentelemetry.instrumentation.pyramid"
@@ -55,19 +64,26 @@ def _secret(settings: Settings) -> Iterator[Problem]:
         "C2C_DEBUG_VIEW_ENABLED": application.debug_view,
         "C2C_PROFILER_PATH": bool(application.profiler_path),
     }
+    recorder = readable(settings, FlightRecorderSettings)
+    if recorder is not None and recorder.enabled:
+        switches["C2C_FLIGHT_RECORDER"] = True
+        if not application.base_path:
+            yield Problem(
+                "C2C_BASE_PATH", "not set, so no page shows what C2C_FLIGHT_RECORDER keeps: expected /c2c or so"
+            )
     secret = application.secret
     if secret is None:
         wanted = ", ".join(name for name, on in switches.items() if on)
         empty = "C2C_SECRET" in settings.environ or "c2c.secret" in settings.ini
         if wanted:
-            yield Problem("C2C_SECRET", f"{'empty' if empty else 'not set'}, so {wanted} has no effect")
+            yield Problem("C2C_SECRET", f"{'empty' if empty else 'not set'}, so the views of {wanted} are not served")
         elif empty:
             yield Problem("C2C_SECRET", "empty, which counts as unset: no protected view is served")
         return
     word = secret.strip().lower()
     if len(secret) < _SHORTEST_SECRET:
         yield Problem("C2C_SECRET", f"shorter than {_SHORTEST_SECRET} characters: expected a long random one")
-    elif len(set(word)) < _FEWEST_CHARACTERS or word.startswith(_GUESSED_FIRST):
+    elif len(set(word)) < _FEWEST_CHARACTERS or (len(word) < _LONG_SECRET and word.startswith(_GUESSED_FIRST)):
         yield Problem("C2C_SECRET", "easy to guess: expected a long random one")
 
 

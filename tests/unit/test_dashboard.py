@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,17 @@ def rows(board: dict[str, Any]) -> list[str]:
 def queries(board: dict[str, Any]) -> list[str]:
     panels = [*board["panels"], *(inner for panel in board["panels"] for inner in panel.get("panels", []))]
     return [target.get("expr") or target["target"] for panel in panels for target in panel.get("targets", [])]
+
+
+def test_an_application_of_the_current_directory_is_found(tmp_path: Path) -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    code = source[source.index("def application") : source.index("@pytest.fixture")]
+    (tmp_path / "shop_of_a_test.py").write_text(f"from typing import Any\n{code}")
+    (tmp_path / "app.ini").write_text("[app:main]\npaste.app_factory = shop_of_a_test:application\n")
+    command = [str(Path(sys.executable).with_name("c2cotel")), "dashboard", "--config", "app.ini"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "orders" in rows(json.loads(done.stdout))
 
 
 @pytest.mark.parametrize("names", ["prometheus", "graphite"])

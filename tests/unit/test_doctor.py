@@ -82,7 +82,17 @@ MISTAKES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "no secret": (
         {"C2C_LOG_VIEW_ENABLED": "1", "C2C_PROFILER_PATH": "/p"},
         {},
-        "C2C_SECRET: not set, so C2C_LOG_VIEW_ENABLED, C2C_PROFILER_PATH has no effect",
+        "C2C_SECRET: not set, so the views of C2C_LOG_VIEW_ENABLED, C2C_PROFILER_PATH are not served",
+    ),
+    "no secret for the flight recorder": (
+        {"C2C_FLIGHT_RECORDER": "1", "C2C_BASE_PATH": "/c2c"},
+        {},
+        "C2C_SECRET: not set, so the views of C2C_FLIGHT_RECORDER are not served",
+    ),
+    "no path for the flight recorder": (
+        {"C2C_FLIGHT_RECORDER": "1", "C2C_SECRET": "9f2c51a07be84d36"},
+        {},
+        "C2C_BASE_PATH: not set, so no page shows what C2C_FLIGHT_RECORDER keeps",
     ),
     "statsd has no such name": (
         {"STATSD_ADDRESS": "statsd.invalid"},

@@ -135,4 +135,6 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
             assert re.fullmatch(_looks_like(shown), text + "\n"), (
                 f"{text}\n--- expected:\n{shown}\n{done.stderr}\n{log}"
             )
-    assert "Traceback" not in log
+    tracebacks = [line for line in log.splitlines() if "Traceback" in line]
+    assert tracebacks, "the request that fails has one"
+    assert all("KeyError: 'what'" in line for line in tracebacks), log

@@ -178,13 +178,25 @@ def test_without_a_secret_protected_views_are_absent_and_a_line_says_so(
 ) -> None:
     http = start(monkeypatch, ini).http
     warnings = [record.getMessage() for record in caplog.records if record.name == "c2cotel_views"]
-    assert warnings == [
-        "C2C_SECRET is not set: /shut, /level, /token, /path/{path:.*} not served, though the settings turn it on"
-    ]
+    (warning,) = warnings
+    assert warning.startswith(
+        "C2C_SECRET is not set, so these views are not served: /c2c/shut, /c2c/level, /c2c/token, /c2c/path; "
+    )
     for path in ("/c2c/shut", "/c2c/shut?secret="):
         http.get(path, headers={"X-API-Key": ""}, status=404)
     assert http.get("/c2c/open").json == DEFAULTS
     assert http.get("/c2c/in?secret=").text == "out"
+
+
+def test_a_recorder_that_nobody_can_look_at_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("C2C_FLIGHT_RECORDER", "1")
+    Application({"c2c.base_path": "/c2c"})
+    Application({"c2c.secret": SECRET})
+    no_secret, no_path = [record.getMessage() for record in caplog.records if record.name == "c2cotel_views"]
+    assert "not served: /c2c/requests, /c2c/debug_token; set C2C_SECRET" in no_secret
+    assert no_path.startswith("C2C_BASE_PATH is not set, so no page shows what C2C_FLIGHT_RECORDER keeps")
 
 
 def test_a_secret_that_no_latin1_and_no_utf8_can_hold_opens_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

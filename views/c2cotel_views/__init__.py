@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
-from c2cotel.plugin import ApplicationSettings, serves_prometheus, settings_of, start_level, telemetry_of
+from c2cotel.plugin import (
+    ApplicationSettings,
+    FlightRecorderSettings,
+    serves_prometheus,
+    settings_of,
+    start_level,
+    telemetry_of,
+)
 from c2cotel_views import (
     configuration,
     console,
@@ -108,6 +116,8 @@ VIEWS = (
 """Every view: its route, its guard, its entry in the index and its place in the documentation follow from its row."""
 
 _logger = logging.getLogger(__name__)
+_BELOW = re.compile(r"(\.json)?(/?\{.*)?$")
+"""What only tells the views of one path apart: that they answer with JSON, or what they show."""
 
 
 def includeme(config: Any) -> None:
@@ -131,17 +141,27 @@ def includeme(config: Any) -> None:
         config.registry[BASE_PATH] or "/",
         ", ".join(row.path for row in served if row.path) or "none",
     )
-    if len(served) < len(enabled):
-        _logger.warning(
-            "C2C_SECRET is not set: %s not served, though the settings turn it on",
-            ", ".join(row.path for row in enabled if row not in served),
-        )
+    _warn_of_what_is_missing(config, application, [row for row in enabled if row not in served])
     telemetry.install(sql_profiler.explain_verbose)
     if any(row in served for row in profiler.VIEWS):
         profiler.add_tween(config)
     config.include(errors)
     config.include(renderers)
     config.add_directive("add_cornice_service", add_cornice_service)
+
+
+def _warn_of_what_is_missing(config: Any, application: ApplicationSettings, missing: list[View]) -> None:
+    """Name the settings without which nobody sees what others turn on."""
+    if missing:
+        paths = [_BELOW.sub("", f"{config.registry[BASE_PATH]}{row.path}") for row in missing]
+        _logger.warning(
+            "C2C_SECRET is not set, so these views are not served: %s; set C2C_SECRET to a long random text",
+            ", ".join(dict.fromkeys(paths)),
+        )
+    if settings_of(config.registry).section(FlightRecorderSettings).enabled and not application.base_path:
+        _logger.warning(
+            "C2C_BASE_PATH is not set, so no page shows what C2C_FLIGHT_RECORDER keeps; set it, for example to /c2c"
+        )
 
 
 def _warn_of_old_secrets(settings: ApplicationSettings) -> None:

@@ -36,7 +36,9 @@ _UNEXPECTED = "Internal Server Error"
 _UNCACHEABLE = "max-age=0, must-revalidate, no-cache, no-store"
 RECORD_ROUTE = "c2c_request"
 """The route of a request's page."""
-_BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "etag"})
+_BODY_HEADERS = frozenset(
+    {"content-type", "content-length", "content-encoding", "transfer-encoding", "etag", "x-content-type-options"}
+)
 
 
 def includeme(config: Any) -> None:
