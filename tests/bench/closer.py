@@ -35,6 +35,7 @@ def main() -> None:  # noqa: C901  # a list of small pieces of work
     """Serve commands until the standard input ends."""
     os.environ["C2C_FLIGHT_RECORDER"] = "1"
     os.environ["C2C_STATE_DIR"] = tempfile.mkdtemp()
+    logging.getLogger("c2cotel_views").setLevel(logging.ERROR)  # nobody looks at the pages here
     os.environ["C2C_LOG_BUFFER"] = "bench:DEBUG"
     null = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # as long as the process
     handler = logging.StreamHandler(null)

@@ -7,6 +7,7 @@ process holds in memory (MiB).
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -117,6 +118,7 @@ def _recorder(config: Configurator) -> Flush:
 
 
 def _otlp_recorder(config: Configurator) -> Flush:
+    logging.getLogger("c2cotel_views").setLevel(logging.ERROR)  # nobody looks at the pages here
     os.environ["C2C_FLIGHT_RECORDER"] = "1"
     os.environ["C2C_STATE_DIR"] = tempfile.mkdtemp(dir=os.environ.get("BENCH_FOLDER"))
     return _c2cotel_otlp(config)
