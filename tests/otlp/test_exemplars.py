@@ -70,6 +70,15 @@ def test_a_histogram_points_at_the_span_of_a_request(collector: OtlpReceiver) ->
     assert exemplar.as_double == pytest.approx(point.sum)
 
 
+def test_the_histogram_of_renderings_points_at_the_request(collector: OtlpReceiver) -> None:
+    app = Application(configure=view(lambda _: {}, renderer="json"))
+    app.http.get("/hello")
+    app.finish()
+    (exemplar,) = exemplars(collector, "c2c.render.duration")
+    (span,) = [each.item for each in collector.spans if each.item.name == "GET /hello"]
+    assert (exemplar.trace_id, exemplar.span_id) == (span.trace_id, span.span_id)
+
+
 def test_exemplars_point_at_kept_traces_alone(collector: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("C2C_TRACES_KEEP", "error,slow")
     monkeypatch.setenv("C2C_SLOW", "20ms")

@@ -71,7 +71,6 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
     spans = ServerSpans(telemetry.tracer)
     rows = Rows(telemetry.recorder)
     row_of = rows.by_outcome.get
-    extend = telemetry.recorder.extend
     guard = Guard(_logger, "A request could not be measured")
     always_special = telemetry.tracer is not None
     special_keys = (SCOPE, ENVIRON_KEY, *telemetry.request_id_keys, *spans.environ_keys, *queue_time.KEYS)
@@ -240,7 +239,7 @@ def measured(policy: ExecutionPolicy, telemetry: Telemetry) -> ExecutionPolicy: 
                 shown = SHORT[int(seconds * 100_000)] if 0 <= seconds < LONG else milliseconds(seconds)
                 timing = f"{timing}, render;dur={shown}"
                 if measures:
-                    extend((row.render, seconds))
+                    row.render.record(seconds)
             if queue is not None:
                 timing = f"{timing}, queue;dur={milliseconds(queue)}"
             if span is not None:
