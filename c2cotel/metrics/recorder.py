@@ -107,8 +107,8 @@ class Recorder:
         wake: Called, often, while the queue is long; must be cheap and must not lock.
 
     Attributes:
-        extend: Takes a series and a value without a look at the queue's length: for call sites to whom a call matters
-            and that `Series.record` another value beside.
+        extend: Takes a series and a value, and does nothing else: for hooks that may be called at any moment, such as
+            that of the garbage collector.
     """
 
     def __init__(self, max_series: int = 2000, wake: Callable[[], None] = lambda: None) -> None:
