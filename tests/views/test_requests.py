@@ -171,7 +171,7 @@ def test_with_the_secret_in_the_address_a_browser_gets_a_session(recorded: Recor
 def test_without_a_secret_they_are_absent_and_a_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
     app = Application({**INI, "c2c.secret": ""})
     app.http.get("/c2c/requests", status=404)
-    assert "C2C_SECRET is not set: /requests, /requests.json" in caplog.text
+    assert "these views are not served: /c2c/requests" in caplog.text
 
 
 def test_filters(recorded: Recorded) -> None:
