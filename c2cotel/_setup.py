@@ -31,6 +31,7 @@ from c2cotel.config.settings import (
     serves_prometheus,
     start_level,
 )
+from c2cotel.delivery.forks import forks
 from c2cotel.errors import SettingsError
 from c2cotel.host.calls import HostCalls
 from c2cotel.host.directory import StateFolder, parent_folder, service_folder
@@ -66,6 +67,7 @@ def setup(config: Any = None, *, clock: Callable[[], float] = perf_counter) -> T
     settings = Settings(os.environ, None if config is None else config.registry.settings)
     for section in (*APPLICATION, *PROCESS):
         settings.section(section)
+    forks.watch(state.of(Running))
     with state.of(Running).lock:
         telemetry = _start(settings, _service(config), clock)
     try:

@@ -56,6 +56,7 @@ class Forks:
         self._watched: weakref.WeakSet[ForkAware] = weakref.WeakSet()
         self.held_off = threading.Lock()
         self._forking: int | None = None
+        self._told: list[ForkAware] = []
 
     def watch(self, aware: ForkAware) -> None:
         """Call an object at each fork, for as long as it lives."""
@@ -73,20 +74,25 @@ class Forks:
     def _before(self) -> None:
         if self.held_off.acquire(timeout=_LONGEST_WAIT):
             self._forking = threading.get_ident()
-            for aware in list(self._watched):
+            self._told = list(self._watched)
+            for aware in self._told:
                 _guarded(aware, "before_fork")
 
     def _after_in_parent(self) -> None:
         if self._forking == threading.get_ident():
-            for aware in list(self._watched):
-                if isinstance(aware, ForksInOrder):
-                    _guarded(aware, "after_fork_in_parent")
-            self._forking = None
-            self.held_off.release()
+            told, self._told = self._told, []
+            try:
+                for aware in told:
+                    if isinstance(aware, ForksInOrder):
+                        _guarded(aware, "after_fork_in_parent")
+            finally:
+                self._forking = None
+                self.held_off.release()
 
     def _after_in_child(self) -> None:
         self.held_off = threading.Lock()
         self._forking = None
+        self._told = []
         for aware in list(self._watched):
             _guarded(aware, "after_fork")
 

@@ -63,6 +63,7 @@ class HttpSender:
         self._headers = dict(headers)
         self._verify = verify
         self._cert = cert
+        self._authorities = _authorities() if self._secure and verify is True else None
         self._connection: _Connection | None = None
 
     def post(self, body: bytes, timeout: float) -> Answer:
@@ -121,7 +122,7 @@ class HttpSender:
             context = ssl._create_unverified_context()  # noqa: S323, SLF001  # as the setting asks
         else:
             context = ssl.create_default_context(
-                cafile=self._verify if isinstance(self._verify, str) else _authorities()
+                cafile=self._verify if isinstance(self._verify, str) else self._authorities
             )
         if self._cert is not None:
             context.load_cert_chain(*((self._cert,) if isinstance(self._cert, str) else self._cert))

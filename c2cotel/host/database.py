@@ -277,6 +277,7 @@ class Database:
                     time.sleep(0.005)
             yield
         finally:
+            fcntl.flock(folder, fcntl.LOCK_UN)  # a process that was forked meanwhile has the folder open, too
             os.close(folder)
 
     def _inode(self) -> int:

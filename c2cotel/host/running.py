@@ -100,6 +100,7 @@ class Running:
         self._map: mmap.mmap | bytearray
         self._file: Path | None
         self._reset()
+        forks.watch(self)
 
     def begin(
         self, thread_id: int, start: float, request_id: str, trace_id: str, verb: str, path: str, route: str = ""
@@ -211,7 +212,6 @@ class Running:
             raise
         finally:
             os.close(handle)
-        forks.watch(self)
         first = self._process << _PROCESS_SHIFT
         self._free.extend(first | SLOT * number for number in range(self._slots, 0, -1))
         self._file = file

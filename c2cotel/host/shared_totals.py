@@ -71,6 +71,7 @@ class SharedTotals:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)  # a process that was forked meanwhile has the file open, too
             os.close(handle)
 
 

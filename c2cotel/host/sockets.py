@@ -81,5 +81,6 @@ def reply(connection: socket.socket, answers: list[Any]) -> None:
         try:
             connection.settimeout(5)
             connection.sendall(json.dumps(answers, default=str).encode())
+            connection.shutdown(socket.SHUT_WR)  # a process that was forked meanwhile has the connection open, too
         except OSError:
             return

@@ -154,12 +154,17 @@ def attach(handler: logging.Handler) -> Callable[[], None]:
     return undo
 
 
-def exporting(resource: Callable[[], Resource]) -> Callable[[LogRecordExporter, list[NotedRecord]], bool]:
+def exporting(
+    resource: Callable[[], Resource], *, is_otlp: bool
+) -> Callable[[LogRecordExporter, list[NotedRecord]], bool]:
     """What sends records with an exporter.
 
     Args:
         resource: gives the resource of the process, which is another one after a fork.
+        is_otlp: Whether the exporter encodes for OTLP.
     """
+    # Now, and not in a thread: an import that a fork cuts in two never ends in the child.
+    encode = _otlp_encoder() if is_otlp else None
 
     def export(exporter: LogRecordExporter, batch: list[NotedRecord]) -> bool:
         shared = resource()
@@ -167,7 +172,7 @@ def exporting(resource: Callable[[], Resource]) -> Callable[[LogRecordExporter, 
         if exporter.export(records) is LogRecordExportResult.SUCCESS:
             return True
         # A record that the exporter cannot encode must cost itself alone.
-        encodable = [record for record in records if _is_encodable(record)]
+        encodable = [record for record in records if encode is None or _is_encodable(record, encode)]
         if len(encodable) == len(records):
             return False
         _logger.error("%d log records cannot be encoded and are left out", len(records) - len(encodable))
@@ -176,13 +181,18 @@ def exporting(resource: Callable[[], Resource]) -> Callable[[LogRecordExporter, 
     return export
 
 
-def _is_encodable(record: ReadableLogRecord) -> bool:
+def _otlp_encoder() -> Callable[[list[ReadableLogRecord]], Any] | None:
     try:
         from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs  # noqa: PLC0415  # an extra
     except ImportError:  # another encoding is in use
-        return True
+        return None
+    encoder: Callable[[list[ReadableLogRecord]], Any] = encode_logs
+    return encoder
+
+
+def _is_encodable(record: ReadableLogRecord, encode: Callable[[list[ReadableLogRecord]], Any]) -> bool:
     try:
-        encode_logs([record]).SerializeToString()
+        encode([record]).SerializeToString()
     except Exception:  # noqa: BLE001  # whatever it is, this record cannot be sent
         return False
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 import sys
 import threading
@@ -60,10 +61,13 @@ class PyramidCeeSysLogHandler(logging.Handler):
         self._waiting: deque[bytes] = deque(maxlen=_MOST_WAITING)
         self._look_up_at = 0.0
         self._looking_up: threading.Thread | None = None
+        self._pid = os.getpid()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record; it never raises."""
         try:
+            if self._pid != os.getpid():
+                self._begin_in_child()
             # The first colon keeps @cee out of the tag (RFC 3164).
             start = b"<%d>: @cee: " % (self.facility * 8 + syslog_level(record.levelno))
             message = start + _datagram(line_of(record), _LARGEST - len(start)) + b"\0"
@@ -81,6 +85,13 @@ class PyramidCeeSysLogHandler(logging.Handler):
         """Release the socket."""
         self._forget()
         super().close()
+
+    def _begin_in_child(self) -> None:
+        """Leave to the parent what is the parent's: its records that wait, its connection, its look-up."""
+        self._pid = os.getpid()
+        self._waiting.clear()
+        self._looking_up, self._look_up_at = None, 0.0
+        self._forget()
 
     def _look_up(self) -> None:
         """Look the server up: an address at once; a name, and a server to connect to, in a thread."""
@@ -170,6 +181,7 @@ def _unix(path: str, socktype: int | None) -> socket.socket:
     for kind in kinds:
         made = socket.socket(socket.AF_UNIX, kind)
         try:
+            made.setblocking(False)  # a server that hangs, with a full queue, is an error at once
             made.connect(path)
             return made
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -19,9 +20,12 @@ from c2cotel.delivery.outage import Outage, loggers_of
 from c2cotel.delivery.worker import Worker
 from c2cotel.metrics.recorder import Recorder
 from c2cotel.metrics.repair import otlp_encoder, repaired
-from c2cotel.otel.sdk_private import JoinedReader, join_metrics
+from c2cotel.otel.sdk_private import JoinedReader, join_metrics, renew_locks
 
 _logger = logging.getLogger(__name__)
+
+_MOST_GATHERED = 1000
+"""Collections that wait because the process was forked; further ones push the oldest out."""
 
 _SCOPE = InstrumentationScope("c2cotel", VERSION)
 
@@ -100,7 +104,7 @@ class MetricChannel:
         self._timeout = timeout
         self._provider = provider
         self._resource = resource
-        self._gathered_before_fork: list[MetricsData] = []
+        self._gathered_before_fork: deque[MetricsData] = deque(maxlen=_MOST_GATHERED)
         self._outage = None if logs_outages else Outage(name, loggers_of(self._exporter))
         self._encoder = None if logs_outages else otlp_encoder()
         self._fresh_in_child = fresh_in_child
@@ -122,12 +126,16 @@ class MetricChannel:
         return self._failed
 
     def before_fork(self) -> None:
-        if self._reader is not None and (data := self._reader.gather(self._timeout)) is not None:
+        if self._fresh_in_child or self._reader is None:
+            return  # the child has nothing that it could send a second time
+        if (data := self._reader.gather(self._timeout)) is not None:
             self._gathered_before_fork.append(data)
 
     def after_fork(self) -> None:
         self._gathered_before_fork.clear()
         self._exporter = None
+        if self._provider is not None:
+            renew_locks(self._provider)
         if self._fresh_in_child:
             self._leave()
             self._reader = self._join()
@@ -157,7 +165,7 @@ class MetricChannel:
         self._recorder.drain()
         theirs = self._gather()
         while self._gathered_before_fork:
-            self._export(self._gathered_before_fork.pop(0))
+            self._export(self._gathered_before_fork.popleft())
         data = join_metrics(theirs, self._sink.collect(), self._resource(), _SCOPE)
         if data is not None:
             self._export(data)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import Token
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock, RLock
 from typing import Any
 
 from opentelemetry import context, trace
@@ -108,6 +109,14 @@ class JoinedReader(MetricReader):
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
         """Nothing to do: whoever drives this reader ends with its own worker."""
+
+
+def renew_locks(provider: MeterProvider) -> None:
+    """In a forked child: take the place of locks that a thread of the parent may have held in a slow callback."""
+    consumer: Any = provider._measurement_consumer
+    consumer._lock = Lock()
+    for storage in consumer._reader_storages.values():
+        storage._lock = RLock()
 
 
 def preferred_temporality(exporter: MetricExporter) -> Mapping[type, AggregationTemporality]:

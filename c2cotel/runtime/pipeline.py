@@ -279,7 +279,7 @@ class Pipeline:
             channel: BatchChannel[export.NotedRecord] = BatchChannel(
                 f"{name} export of logs",
                 exporter_factory(self._otel, name, "logs", export.EXPORTER),
-                export.exporting(resource),
+                export.exporting(resource, is_otlp="otlp" in name),
                 items="log records",
                 interval=self._otel.log_delay,
                 queue_size=self._otel.log_queue,

@@ -53,6 +53,13 @@ class Running:
         self.starting: list[Callable[[Telemetry], object]] = []
         self.lock = threading.Lock()
 
+    def before_fork(self) -> None:
+        """Nothing."""
+
+    def after_fork(self) -> None:
+        """In the child: another thread may have been in `setup`."""
+        self.lock = threading.Lock()
+
 
 def running() -> Telemetry | None:
     """The telemetry of this process, from the first `setup` until it is closed."""

@@ -38,6 +38,11 @@ IMPORTERS = {
     "otlp": {"OTEL_EXPORTER_OTLP_ENDPOINT": "{otlp}"},
     "json": {"OTEL_EXPORTER_OTLP_ENDPOINT": "{otlp}", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
     "grpc": {"OTEL_EXPORTER_OTLP_ENDPOINT": AWAY, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+    "json, no collector": {"OTEL_EXPORTER_OTLP_ENDPOINT": AWAY, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
+    "json, https": {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://127.0.0.1:{refused}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
+    },
     "no collector": {"OTEL_EXPORTER_OTLP_ENDPOINT": AWAY},
     "flight recorder": {"C2C_FLIGHT_RECORDER": "1", "C2C_STALL_TIMEOUT": "1s", "C2C_METRICS_VIEW_ENABLED": "1"},
     "no Redis": {"C2C_REDIS_URL": "redis://127.0.0.1:{refused}"},

@@ -127,6 +127,8 @@ def _use_on_host(token: Token, folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     finally:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_UN)  # a process that was forked meanwhile has the file open, too
         os.close(handle)
 
 

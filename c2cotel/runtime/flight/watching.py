@@ -109,11 +109,11 @@ class Watcher:
 
     def close(self) -> None:
         """End the dead man's switch."""
-        forks.ignore(self)
         with self._arming:
             self._closed = True
             if self._switch is not None:
                 self._switch.close()
+        forks.ignore(self)  # not before: a fork that another thread is at must give back what it took
 
     def after_fork(self) -> None:
         """Nothing: whoever owns this resets it in the child."""
