@@ -56,7 +56,7 @@ class Forks:
         self._watched: weakref.WeakSet[ForkAware] = weakref.WeakSet()
         self.held_off = threading.Lock()
         self._forking: int | None = None
-        self._told: list[ForkAware] = []
+        self._prepared: list[ForkAware] = []
 
     def watch(self, aware: ForkAware) -> None:
         """Call an object at each fork, for as long as it lives."""
@@ -74,15 +74,15 @@ class Forks:
     def _before(self) -> None:
         if self.held_off.acquire(timeout=_LONGEST_WAIT):
             self._forking = threading.get_ident()
-            self._told = list(self._watched)
-            for aware in self._told:
+            self._prepared = list(self._watched)
+            for aware in self._prepared:
                 _guarded(aware, "before_fork")
 
     def _after_in_parent(self) -> None:
         if self._forking == threading.get_ident():
-            told, self._told = self._told, []
+            prepared, self._prepared = self._prepared, []
             try:
-                for aware in told:
+                for aware in prepared:
                     if isinstance(aware, ForksInOrder):
                         _guarded(aware, "after_fork_in_parent")
             finally:
@@ -92,7 +92,7 @@ class Forks:
     def _after_in_child(self) -> None:
         self.held_off = threading.Lock()
         self._forking = None
-        self._told = []
+        self._prepared = []
         for aware in list(self._watched):
             _guarded(aware, "after_fork")
 
