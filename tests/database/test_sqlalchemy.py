@@ -16,6 +16,7 @@ from sqlalchemy.pool import StaticPool
 
 import c2cotel
 from c2cotel.testing import ScriptedClock
+from tests.servers.local import wait_until
 from tests.servers.otlp import OtlpReceiver, plain
 from tests.servers.udp import UdpListener
 
@@ -210,8 +211,12 @@ def test_an_engine_that_is_gone_is_not_kept_alive(statsd: UdpListener) -> None:
     gone = weakref.ref(engine)
     engine.dispose()
     del engine, connection
-    gc.collect()
-    assert gone() is None
+
+    def is_gone() -> bool:
+        gc.collect()
+        return gone() is None
+
+    wait_until(is_gone, "it is let go, also by the thread that looks at the pools once a second")
     telemetry.close()
 
 
