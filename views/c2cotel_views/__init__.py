@@ -141,7 +141,7 @@ def includeme(config: Any) -> None:
         config.registry[BASE_PATH] or "/",
         ", ".join(row.path for row in served if row.path) or "none",
     )
-    _warn_of_what_is_missing(config, application, [row for row in enabled if row not in served])
+    _warn_of_missing_settings(config, application, [row for row in enabled if row not in served])
     telemetry.install(sql_profiler.explain_verbose)
     if any(row in served for row in profiler.VIEWS):
         profiler.add_tween(config)
@@ -150,7 +150,7 @@ def includeme(config: Any) -> None:
     config.add_directive("add_cornice_service", add_cornice_service)
 
 
-def _warn_of_what_is_missing(config: Any, application: ApplicationSettings, missing: list[View]) -> None:
+def _warn_of_missing_settings(config: Any, application: ApplicationSettings, missing: list[View]) -> None:
     """Name the settings without which nobody sees what others turn on."""
     if missing:
         paths = [_BELOW.sub("", f"{config.registry[BASE_PATH]}{row.path}") for row in missing]
