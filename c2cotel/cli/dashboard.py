@@ -29,9 +29,9 @@ def command(
 ) -> None:
     """Write a Grafana dashboard with a row for each route of the application.
 
-    The application is made as for serving it, so run this with its environment; its modules are looked for in the
-    current directory, too. Import what comes out in Grafana:
-    Dashboards, New, Import. The alert rules are in YAML's form of JSON, for `rule_files` of Prometheus.
+    The application is made as for serving it, so run this with its environment. Its modules are looked for in the
+    current directory, too. Import what comes out in Grafana: Dashboards, New, Import. The alert rules are in YAML's
+    form of JSON, for `rule_files` of Prometheus.
     """
     look_here()
     file = file or ini.path()

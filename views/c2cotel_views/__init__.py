@@ -117,7 +117,7 @@ VIEWS = (
 
 _logger = logging.getLogger(__name__)
 _BELOW = re.compile(r"(\.json)?(/?\{.*)?$")
-"""What only tells the views of one path apart: that they answer with JSON, or what they show."""
+"""The end of a path that a warning leaves out, so that a page and its JSON are named once."""
 
 
 def includeme(config: Any) -> None:
